@@ -1,0 +1,51 @@
+"""What a coder, an engine and a detector must be able to do. Nothing inherits from these."""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias, runtime_checkable
+
+from jaxtyping import Float, Int, UInt8
+
+from boxray.boxes import Array
+from boxray.records import Candidates, Detections
+
+Raw: TypeAlias = tuple[Array, ...]  # one array per pyramid level, (channels, rows, columns)
+
+
+@runtime_checkable
+class Coder(Protocol):
+    """An inverse pair between boxes and the numbers a network is trained to say."""
+
+    def encode(
+        self, boxes: Float[Array, "n 4"], rows: Int[Array, "n"], size_hw: tuple[int, int]
+    ) -> Float[Array, "n 4"]:
+        """The numbers that rows `rows` of the raw output should hold to mean `boxes`."""
+
+    def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
+        """Everything the raw output of one image means with a score of at least `score_floor`."""
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Runs the learned step: a batch of canvases in, raw arrays out, the same in every mode."""
+
+    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Array, ...]:
+        """One array per level, (n, channels, rows, columns), float32."""
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Anything that turns one RGB picture into detections in its pixels."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names that labels index."""
+
+    def detect_array(
+        self,
+        image: UInt8[Array, "h w 3"],
+        *,
+        score_threshold: float | None = None,
+        max_detections: int | None = None,
+    ) -> Detections:
+        """The detections of one decoded picture; None means the detector's own threshold."""

@@ -1,0 +1,183 @@
+"""The records that the parts of boxray hand to each other. All frozen; arrays are not changed.
+
+Boxes are always `x0, y0, x1, y1` edges in pixels (see boxes.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from boxray.boxes import Array
+from boxray.errors import BoxError
+
+FLAGS = ("difficult", "crowd", "group_of", "occluded", "truncated", "depiction", "inside")
+
+
+@dataclass(frozen=True)
+class Truths:
+    """The annotated objects of one image, one row each.
+
+    area: the object's area in square pixels as its file states it (COCO: of the segment),
+    otherwise of the box. The seven flags are those of VOC, COCO and Open Images.
+    lines: where each row was read (line, or position in its file), 0 where unknown.
+    """
+
+    boxes: Float[Array, "n 4"]
+    labels: Int[Array, "n"]
+    area: Float[Array, "n"]
+    difficult: Bool[Array, "n"]
+    crowd: Bool[Array, "n"]
+    group_of: Bool[Array, "n"]
+    occluded: Bool[Array, "n"]
+    truncated: Bool[Array, "n"]
+    depiction: Bool[Array, "n"]
+    inside: Bool[Array, "n"]
+    lines: Int[Array, "n"]
+    source: str = ""
+
+    @classmethod
+    def of(
+        cls,
+        boxes: Float[Array, "n 4"],
+        labels: Int[Array, "n"],
+        *,
+        area: Float[Array, "n"] | None = None,
+        flags: dict[str, Bool[Array, "n"]] | None = None,
+        lines: Int[Array, "n"] | None = None,
+        source: str = "",
+    ) -> Truths:
+        """Truths from what is known; a flag not given is False everywhere.
+
+        Raises BoxError for a box that is not finite or has no area: readers decide what happens
+        to such boxes before they make a record.
+        """
+        boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
+        count = len(boxes)
+        _refuse_empty_boxes(boxes, source)
+        given = flags or {}
+        known = {name: np.asarray(given.get(name, np.zeros(count)), bool) for name in FLAGS}
+        wh = boxes[:, 2:] - boxes[:, :2]
+        return cls(
+            boxes=boxes,
+            labels=np.asarray(labels, np.int64).reshape(-1),
+            area=wh[:, 0] * wh[:, 1] if area is None else np.asarray(area, np.float64),
+            lines=np.zeros(count, np.int64) if lines is None else np.asarray(lines, np.int64),
+            source=source,
+            difficult=known["difficult"],
+            crowd=known["crowd"],
+            group_of=known["group_of"],
+            occluded=known["occluded"],
+            truncated=known["truncated"],
+            depiction=known["depiction"],
+            inside=known["inside"],
+        )
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, rows: Int[Array, "k"] | Bool[Array, "n"]) -> Truths:
+        """These rows, in this order."""
+        arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "source"}
+        return replace(self, **arrays)
+
+
+def _refuse_empty_boxes(boxes: Float[Array, "n 4"], source: str) -> None:
+    good = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    if not good.all():
+        row = int(np.flatnonzero(~good)[0])
+        raise BoxError(
+            f"truth {row} of {source or 'this image'} has no area: "
+            f"{tuple(boxes[row].tolist())}. A box needs x0 < x1 and y0 < y1."
+        )
+
+
+NO_TRUTHS = Truths.of(np.zeros((0, 4)), np.zeros(0, np.int64))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One image of a data set with what is known about it; the pixels are read when needed.
+
+    size_hw: height and width in pixels as displayed (EXIF orientation applied), the frame of the
+    truths' boxes. orientation: the EXIF value 1 to 8. verified_present and verified_absent:
+    classes that a person looked for (Open Images). labelled: False for an image that nobody
+    annotated, which is not the same as an image without objects.
+    """
+
+    path: Path
+    size_hw: tuple[int, int]
+    truths: Truths
+    orientation: int = 1
+    verified_present: frozenset[int] = frozenset()
+    verified_absent: frozenset[int] = frozenset()
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Everything one image's raw output could mean: one row per (box, class).
+
+    row: which row of the raw output a candidate comes from (the coder's `trace` explains it);
+    group: what a limit per group counts by (pyramid level, or class).
+    """
+
+    boxes: Float[Array, "n 4"]
+    labels: Int[Array, "n"]
+    scores: Float[Array, "n"]
+    row: Int[Array, "n"]
+    group: Int[Array, "n"]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def take(self, rows: Int[Array, "k"] | Bool[Array, "n"]) -> Candidates:
+        """These rows, in this order."""
+        return Candidates(
+            self.boxes[rows], self.labels[rows], self.scores[rows], self.row[rows], self.group[rows]
+        )
+
+
+class Fate:
+    """What became of a candidate, in the order in which selection decides."""
+
+    KEPT = 0
+    BELOW_SCORE = 1
+    OVER_LIMIT = 2
+    SUPPRESSED = 3
+    OVER_MAX = 4
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which candidates were kept, best first, and what became of each of the others.
+
+    fate: one of `Fate` per candidate; beaten_by: for a suppressed candidate the candidate that
+    suppressed it, else -1.
+    """
+
+    kept: Int[Array, "k"]
+    fate: Int[Array, "n"]
+    beaten_by: Int[Array, "n"]
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector says about one image, best first.
+
+    origins: for each detection the candidates it was made from (one; several if fused).
+    candidates and selection: the record of the decision, in canvas pixels.
+    """
+
+    boxes: Float[Array, "k 4"]
+    labels: Int[Array, "k"]
+    scores: Float[Array, "k"]
+    origins: tuple[tuple[int, ...], ...] = ()
+    candidates: Candidates | None = field(default=None, repr=False)
+    selection: Selection | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
