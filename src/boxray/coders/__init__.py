@@ -1,0 +1,1 @@
+"""Coders: inverse pairs between boxes and what a network says."""

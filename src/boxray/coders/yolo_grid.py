@@ -1,0 +1,178 @@
+"""The YOLO coder: cells, priors, and the 5 + C numbers that each prior says in each cell.
+
+Equations (Redmon & Farhadi 2017, section 2; 2018, section 2.1) for a prior of size (pw, ph) in the
+cell whose top left corner is (cx, cy), in cells of `stride` pixels:
+
+    bx = s·σ(tx) - (s - 1)/2 + cx        bw = pw·exp(tw)        Pr(object)·IoU = σ(to)
+    by = s·σ(ty) - (s - 1)/2 + cy        bh = ph·exp(th)        Pr(class | object) = σ(tclass)
+
+s = 1 is the papers'. A stretch s > 1 lets a cell answer for a centre just outside it, and reach
+one on its own edge with a finite tx.
+
+Row order of the raw output: level by level, finest first; within a level prior by prior; within a
+prior the cells in reading order.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from boxray.boxes import Array, centre_size, edges, like, logit, namespace, sigmoid
+from boxray.protocols import Raw
+from boxray.records import Candidates
+
+LARGEST_LOG_SCALE = 6.0  # exp(6) = 403 times a prior: beyond any picture, far below overflow
+EDGE = 1e-5  # a centre on the last reachable point is encoded as logit(1 - EDGE)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where every row of the raw output stands; arrays of one entry per row."""
+
+    level: Int[Array, "rows"]
+    cell: Float[Array, "rows 2"]  # column, row
+    stride: Float[Array, "rows"]
+    prior: Float[Array, "rows 2"]  # width, height in canvas pixels
+
+
+@dataclass(frozen=True)
+class GridTrace:
+    """Where one row stands and what it said, for explanations."""
+
+    level: int
+    stride: int
+    cell: tuple[int, int]
+    prior: tuple[float, float]
+    t: tuple[float, float, float, float, float]
+    objectness: float
+    class_scores: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class YoloGrid:
+    """Encodes boxes as (tx, ty, tw, th) of a cell and prior, and decodes raw maps to candidates.
+
+    Law: decode(encode(box, row)) = box to 1e-3 pixels, for a centre that the row's cell reaches
+    and a size within exp(±6) of its prior; in single precision, a millionth of the box more.
+    priors: per level, finest first, (width, height) in canvas pixels; as many on each level.
+    """
+
+    class_count: int
+    strides: tuple[int, ...]
+    priors: tuple[tuple[tuple[float, float], ...], ...]
+    stretch: float = 1.0
+
+    @cached_property
+    def numbers(self) -> int:
+        """Raw numbers per row: tx, ty, tw, th, to and the class logits."""
+        return 5 + self.class_count
+
+    @lru_cache(maxsize=32)  # noqa: B019  # a coder is a few numbers: it may stay in memory
+    def grid(self, size_hw: tuple[int, int]) -> Grid:
+        """The rows of the raw output for a canvas of this size, a multiple of every stride."""
+        levels, cells, steps, sizes = [], [], [], []
+        for level, (stride, priors) in enumerate(zip(self.strides, self.priors, strict=True)):
+            rows, columns = np.indices([side // stride for side in size_hw]).reshape(2, -1)
+            reading_order = np.stack([columns, rows], -1).astype(np.float32)
+            for prior in priors:
+                cells.append(reading_order)
+                sizes.append(np.tile(np.array(prior, np.float32), (len(reading_order), 1)))
+            count = len(reading_order) * len(priors)
+            levels.append(np.full(count, level))
+            steps.append(np.full(count, stride, np.float32))
+        arrays = [np.concatenate(parts) for parts in (levels, cells, steps, sizes)]
+        return Grid(*arrays)
+
+    def places(self, grid: Grid, array: Array) -> tuple[Array, Array, Array]:
+        """Cell, stride and prior of every row, in the library of `array`."""
+        return like(grid.cell, array), like(grid.stride, array), like(grid.prior, array)
+
+    def flatten(self, raw: Raw) -> Float[Array, "... rows numbers"]:
+        """Maps (…, A·(5 + C), H, W), one per level, as rows of 5 + C numbers in row order."""
+        lib = namespace(raw[0])
+        levels = []
+        for level in raw:
+            *batch, _, height, width = level.shape
+            by_prior = level.reshape(*batch, -1, self.numbers, height * width)
+            levels.append(lib.swapaxes(by_prior, -1, -2).reshape(*batch, -1, self.numbers))
+        return lib.concatenate(levels, -2)
+
+    def boxes(
+        self,
+        t: Float[Array, "... rows 4"],
+        cell: Float[Array, "rows 2"],
+        stride: Float[Array, "rows"],
+        prior: Float[Array, "rows 2"],
+    ) -> Float[Array, "... rows 4"]:
+        """The equations above: boxes in canvas pixels from tx, ty, tw, th."""
+        lib = namespace(t)
+        reach = self.stretch * sigmoid(t[..., :2]) - (self.stretch - 1) / 2
+        centre = (reach + cell) * stride[:, None]
+        size = prior * lib.exp(lib.clip(t[..., 2:4], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
+        return edges(lib.concatenate([centre, size], -1))
+
+    def encode(
+        self, boxes: Float[Array, "n 4"], rows: Int[Array, "n"], size_hw: tuple[int, int]
+    ) -> Float[Array, "n 4"]:
+        """tx, ty, tw, th with which these rows mean these boxes (canvas pixels), row by row.
+
+        A centre beyond the cell's reach is encoded as the nearest point within it, and a size
+        beyond exp(±6) of the prior as that bound.
+        """
+        lib = namespace(boxes)
+        grid = self.grid(size_hw)
+        cell, stride, prior = self.places(grid, boxes)
+        cell, stride, prior = cell[rows], stride[rows], prior[rows]
+        target = centre_size(boxes)
+        reach = target[:, :2] / stride[:, None] - cell + (self.stretch - 1) / 2
+        share = lib.clip(reach / self.stretch, EDGE, 1 - EDGE)
+        most = math.exp(LARGEST_LOG_SCALE)
+        scale = lib.log(lib.clip(target[:, 2:] / prior, 1 / most, most))
+        return lib.concatenate([logit(share), scale], -1)
+
+    def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
+        """Every (row, class) of one image with σ(to)·σ(tclass) ≥ score_floor, in canvas pixels.
+
+        raw: one map (A·(5 + C), H, W) per level. Rows with a number that is not finite are out.
+        """
+        lib = namespace(raw[0])
+        numbers = self.flatten(raw)
+        (hopeful,) = lib.where(sigmoid(numbers[:, 4]) >= score_floor)
+        numbers = numbers[hopeful]
+        scores = sigmoid(numbers[:, 4:5]) * sigmoid(numbers[:, 5:])
+        finite = lib.isfinite(numbers).all(-1)
+        which, labels = lib.where((scores >= score_floor) & finite[:, None])
+        rows = hopeful[which]
+        height, width = raw[0].shape[-2:]
+        grid = self.grid((height * self.strides[0], width * self.strides[0]))
+        cell, stride, prior = self.places(grid, numbers)
+        return Candidates(
+            boxes=self.boxes(numbers[which, :4], cell[rows], stride[rows], prior[rows]),
+            labels=labels,
+            scores=scores[which, labels],
+            row=rows,
+            group=like(grid.level, numbers)[rows],
+        )
+
+    def trace(self, raw: Raw, row: int) -> GridTrace:
+        """Level, cell and prior of a row, and the numbers it said."""
+        height, width = raw[0].shape[-2:]
+        grid = self.grid((height * self.strides[0], width * self.strides[0]))
+        numbers = np.asarray(self.flatten(raw)[row], np.float32)
+        column, line = grid.cell[row].tolist()
+        width, height = grid.prior[row].tolist()
+        tx, ty, tw, th, to = numbers[:5].tolist()
+        return GridTrace(
+            level=int(grid.level[row]),
+            stride=int(grid.stride[row]),
+            cell=(int(column), int(line)),
+            prior=(width, height),
+            t=(tx, ty, tw, th, to),
+            objectness=float(sigmoid(numbers[4:5])[0]),
+            class_scores=tuple(sigmoid(numbers[5:]).tolist()),
+        )
