@@ -1,0 +1,17 @@
+"""Annotated images: reading them, whatever their format, with every box accounted for."""
+
+from boxray.data.classes import ClassMap, read_class_file
+from boxray.data.dataset import Dataset, merge, read, splits
+from boxray.data.report import Note, Report, Tally
+
+__all__ = [
+    "ClassMap",
+    "Dataset",
+    "Note",
+    "Report",
+    "Tally",
+    "merge",
+    "read",
+    "read_class_file",
+    "splits",
+]

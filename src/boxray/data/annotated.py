@@ -1,0 +1,126 @@
+"""What every format's reader makes of its files, before class names become labels.
+
+A reader yields one `Annotated` per image; whether boxes are finite, have an area and lie in the
+picture is settled here, once for all formats.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from boxray.boxes import area, clip, upright
+from boxray.data.report import REPAIRED, SKIPPED, Ledger
+from boxray.errors import FormatError
+from boxray.images import header
+
+CLIP_TOLERANCE = 1e-3  # pixels; less is rounding in the file, not a repair worth a note
+
+
+class Found(NamedTuple):
+    """One annotated object as its file states it.
+
+    box: edges in pixels of the declared frame. area: square pixels, None where the file has none.
+    line: position in the file, from 1. flags: those of `records.FLAGS` that are set. repairs: what
+    the reader had to mend already.
+    """
+
+    name: str
+    box: tuple[float, float, float, float]
+    line: int
+    area: float | None = None
+    flags: frozenset[str] = frozenset()
+    repairs: tuple[str, ...] = ()
+
+
+class Frame(NamedTuple):
+    """The picture that boxes are measured in.
+
+    size_hw: as displayed. stored: the boxes were drawn on the picture as stored, before its EXIF
+    orientation, and have to be turned with it.
+    """
+
+    size_hw: tuple[int, int]
+    orientation: int
+    stored: bool = False
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """One image with its settled objects."""
+
+    path: Path
+    frame: Frame
+    found: tuple[Found, ...]
+    source: Path
+    labelled: bool = True
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All images of a split, and the class names of the whole data set in their order."""
+
+    classes: tuple[str, ...]
+    images: tuple[Annotated, ...]
+
+
+def frame_of(path: Path, declared_hw: tuple[int, int] | None) -> Frame:
+    """The frame of the picture at `path`, from its header alone.
+
+    declared_hw: the size its annotation states. Raises FormatError where that is neither the
+    displayed nor the stored size, OSError or ImageError where there is no readable picture.
+    """
+    size_hw, orientation = header(path)
+    if declared_hw is None or declared_hw == size_hw:
+        return Frame(size_hw, orientation)
+    if orientation >= 5 and declared_hw == size_hw[::-1]:
+        return Frame(size_hw, orientation, stored=True)
+    raise FormatError(
+        f"the annotation says {declared_hw[1]}x{declared_hw[0]} (width x height), "
+        f"the picture is {size_hw[1]}x{size_hw[0]}"
+    )
+
+
+def settle(found: Sequence[Found], frame: Frame, source: Path, ledger: Ledger) -> tuple[Found, ...]:
+    """The objects that have a box in the picture, clipped to it and turned upright.
+
+    A box that is not finite, has no area or lies outside is skipped; one that reaches over an
+    edge is clipped. Both are written into the ledger.
+    """
+    if not found:
+        return ()
+    height, width = frame.size_hw[::-1] if frame.stored else frame.size_hw
+    stored_hw = float(height), float(width)
+    boxes = np.array([row.box for row in found], np.float64)
+    clipped = clip(np.nan_to_num(boxes, posinf=0.0, neginf=0.0), stored_hw)
+    good = (boxes[:, 2:] > boxes[:, :2]).all(1) & (area(clipped) > 0)
+    good &= np.isfinite(boxes).all(1)
+    moved = (np.abs(clipped - boxes) > CLIP_TOLERANCE).any(1)
+    if frame.stored:
+        clipped = upright(clipped, frame.orientation, stored_hw)
+    kept = []
+    for i, (x0, y0, x1, y1) in enumerate(clipped.tolist()):
+        row = found[i]
+        if not good[i]:
+            ledger.box(SKIPPED, source, row.line, _why_not(row.box))
+            continue
+        clipping = ("the box reaches over the edge: clipped to it",) if moved[i] else ()
+        if row.repairs or clipping:
+            ledger.box(REPAIRED, source, row.line, "; ".join(row.repairs + clipping))
+        kept.append(row._replace(box=(x0, y0, x1, y1)))
+    return tuple(kept)
+
+
+def _why_not(box: tuple[float, float, float, float]) -> str:
+    """Why this is no box in the picture."""
+    x0, y0, x1, y1 = box
+    if not all(map(math.isfinite, box)):
+        return f"the box {box} is not finite"
+    if x1 <= x0 or y1 <= y0:
+        return f"the box {box} has no area: it needs x0 < x1 and y0 < y1"
+    return f"the box {box} lies outside the picture"

@@ -1,0 +1,316 @@
+"""COCO annotations: one JSON file per split with images, annotations and categories.
+
+Boxes are x, y, width, height in pixels, edges without any +1; segments are not read.
+Source: cocodataset.org/#format-data.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias, TypeGuard
+
+from boxray.data.annotated import Annotated, Found, Reading, frame_of, settle
+from boxray.data.classes import fold, has_control_characters
+from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.pictures import Finder, UnsafeNameError
+from boxray.data.report import REFUSED, REPAIRED, SKIPPED, WARNING, Ledger
+from boxray.errors import BoxrayError, FormatError
+
+Entry: TypeAlias = dict[str, Any]  # one JSON object, not yet checked
+WHOLE = ""  # the key of a file that is no split
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a COCO data set keeps its parts. files: plain split name → JSON file."""
+
+    root: Path
+    files: dict[str, Path]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits that have a file each; none where one file holds everything."""
+        return in_order(name for name in self.files if name != WHOLE)
+
+
+def recognise(path: Path) -> Layout | None:
+    """The layout of a COCO data set at `path`, a folder or the JSON file itself, or None."""
+    if not path.is_dir():
+        root = path.parent.parent if path.parent.name == "annotations" else path.parent
+        return Layout(root, _by_split([path])) if path.suffix.lower() == ".json" else None
+    for pattern in ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json"):
+        files = sorted(path.glob(pattern))
+        if files:
+            return Layout(path, _by_split(files))
+    files = sorted(path.glob("annotations/*.json")) or sorted(path.glob("*.json"))
+    return Layout(path, _by_split(files)) if len(files) == 1 else None
+
+
+def _by_split(files: list[Path]) -> dict[str, Path]:
+    names = [_split_name(path) for path in files]
+    if len({plain(name) for name in names}) == len(names):
+        names = [plain(name) for name in names]
+    if len(files) == 1 and names[0] not in {"train", "val", "test"}:
+        names = [WHOLE]
+    return dict(zip(names, files, strict=True))
+
+
+def _split_name(path: Path) -> str:
+    if path.name == "_annotations.coco.json":
+        return path.parent.name
+    return path.stem.removeprefix("instances_")
+
+
+def read(layout: Layout, split: str | None, ledger: Ledger) -> Reading:
+    """Every image of the split, or of all splits; categories in the order of their ids."""
+    if WHOLE in layout.files or split is None:
+        wanted = list(layout.files)
+    else:
+        wanted = ["train", "val"] if split == "trainval" else [split]
+    readings = []
+    for name in wanted:
+        part = split if name == WHOLE else None
+        readings.append(_read_file(layout, name, part, ledger))
+    names = dict.fromkeys(name for reading in readings for name in reading.classes)
+    return Reading(tuple(names), tuple(image for reading in readings for image in reading.images))
+
+
+def _load(path: Path) -> Entry:
+    """The document, with the keys it cannot do without. Raises FormatError otherwise."""
+    try:
+        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except OSError as error:
+        raise FormatError(f"cannot read {path}: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise FormatError(f"{path} is not UTF-8: byte {error.start} cannot be read.") from error
+    except RecursionError as error:
+        raise FormatError(f"{path} is nested too deeply to be a COCO file.") from error
+    except ValueError as error:
+        raise FormatError(f"{path} is not JSON: {error}.") from error
+    if isinstance(document, list):
+        hint = ""
+        if document and isinstance(document[0], dict) and "score" in document[0]:
+            hint = " This is a file of results (detections): give it as a model, not as data."
+        raise FormatError(f"{path} holds a list, expected an object with 'images'.{hint}")
+    for key in ("images", "categories"):
+        if not isinstance(document, dict) or not isinstance(document.get(key), list):
+            raise FormatError(f"{path} has no list '{key}': it is not a COCO annotation file.")
+    if not isinstance(document.get("annotations", []), list):
+        raise FormatError(f"{path}: 'annotations' is not a list.")
+    return document  # type: ignore[no-any-return]
+
+
+def _categories(entries: list[Any], path: Path, ledger: Ledger) -> dict[Any, str]:
+    """Category id → name, in the order of the ids."""
+    names: dict[Any, str] = {}
+    for position, entry in enumerate(entries, 1):
+        place = f"{path}, category {position}"
+        name = entry.get("name") if isinstance(entry, dict) else None
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name.strip() or not isinstance(key, int | str):
+            raise FormatError(f"{place}: expected an id and a name, got {str(entry)[:80]}.")
+        if has_control_characters(name):
+            raise FormatError(f"{place}: the name {name[:80]!r} holds control characters.")
+        if key in names or name in names.values():
+            raise FormatError(f"{place}: id {key} or name '{name}' was already given.")
+        if fold(name) in {fold(other) for other in names.values()}:
+            ledger.remark(
+                WARNING, path, f"category '{name}' differs from another by case or spaces"
+            )
+        names[key] = name
+    if not names:
+        raise FormatError(f"{path} has no categories: there would be nothing to learn.")
+    order = sorted(names, key=lambda key: (isinstance(key, str), key))
+    return {key: names[key] for key in order}
+
+
+def _read_file(layout: Layout, name: str, part: str | None, ledger: Ledger) -> Reading:
+    """The images of one file, or of the part of it that is split off by hash."""
+    path = layout.files[name]
+    document = _load(path)
+    categories = _categories(document["categories"], path, ledger)
+    entries = _entries(document["images"], path, ledger)
+    wanted = set(entries)
+    if part is not None:
+        ledger.remark(WARNING, path, DERIVED_NOTE)
+        names = derived_part([str(entry.get("file_name")) for entry in entries.values()], part)
+        wanted = {key for key, entry in entries.items() if str(entry.get("file_name")) in names}
+    found = _Annotations(path, categories, entries, wanted, ledger)
+    found.read(document.get("annotations", []))
+    finder = Finder(_picture_folders(layout.root, path, name))
+    images = []
+    for key in (key for key in entries if key in wanted):
+        labelled = "annotations" in document
+        image = _image(entries[key], found.rows.get(key, []), path, finder, ledger)
+        images += [replace(image, labelled=labelled)] if image else []
+    return Reading(tuple(categories.values()), tuple(images))
+
+
+def _entries(images: list[Any], path: Path, ledger: Ledger) -> dict[Any, Entry]:
+    """Image id → entry, in the order of the file."""
+    entries: dict[Any, Entry] = {}
+    for position, entry in enumerate(images, 1):
+        key = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(key, int | str):
+            raise FormatError(f"{path}, image {position}: expected an id, got {str(entry)[:80]}.")
+        if entries.get(key, entry) != entry:
+            raise FormatError(f"{path}, image {position}: id {key} was already given to another.")
+        if key in entries:
+            ledger.remark(REPAIRED, path, f"image {key} is listed twice: one kept")
+        entries[key] = entry
+    return entries
+
+
+class _Annotations:
+    """The annotations of one file, sorted to their images while they are read.
+
+    rows: image id → its objects, for the images of `wanted`.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        categories: dict[Any, str],
+        entries: dict[Any, Entry],
+        wanted: set[Any],
+        ledger: Ledger,
+    ) -> None:
+        self.path, self.categories, self.entries = path, categories, entries
+        self.wanted, self.ledger = wanted, ledger
+        self.rows: dict[Any, list[Found]] = {}
+        self.ids: set[Any] = set()
+        self.id_types = {type(known) for known in entries}
+
+    def read(self, annotations: list[Any]) -> None:
+        """Sort in every annotation that can be read, and write down the others."""
+        for position, entry in enumerate(annotations, 1):
+            key = entry.get("image_id") if isinstance(entry, dict) else None
+            self._refuse_other_type(key, position)
+            if isinstance(key, int | str) and key in self.entries and key not in self.wanted:
+                continue
+            self.ledger.boxes["read"] += 1
+            try:
+                row = self._row(entry, key, position)
+            except FormatError as error:
+                self.ledger.box(SKIPPED, self.path, position, str(error))
+                continue
+            self.rows.setdefault(key, []).append(row)
+        self._look_for_other_layouts()
+
+    def _refuse_other_type(self, key: object, position: int) -> None:
+        if isinstance(key, int | str) and self.id_types == {str if isinstance(key, int) else int}:
+            raise FormatError(
+                f"{self.path}, annotation {position}: image_id {key!r} is of another type than "
+                "the ids of the images. Write both as numbers or both as text."
+            )
+
+    def _row(self, entry: object, key: object, position: int) -> Found:
+        """The object. Raises FormatError where it is none."""
+        if not isinstance(entry, dict) or not isinstance(key, int | str):
+            raise FormatError("it has no image_id")
+        if key not in self.entries:
+            raise FormatError(f"image_id {str(key)[:40]} is not among the images")
+        category = entry.get("category_id")
+        if not isinstance(category, int | str) or category not in self.categories:
+            raise FormatError(
+                f"category_id {str(category)[:40]} is not among the {len(self.categories)} "
+                "categories of this file"
+            )
+        x, y, width, height = _four_numbers(entry.get("bbox"))
+        repairs = self._repairs(entry)
+        area = entry.get("area")
+        stated = float(area) if _is_finite(area) and area >= 0 else None
+        if stated is None:
+            repairs.append("no area: width x height of the box is used")
+        flags = frozenset({"crowd"} if entry.get("iscrowd", 0) == 1 else ())
+        box = (x, y, x + width, y + height)
+        return Found(self.categories[category], box, position, stated, flags, tuple(repairs))
+
+    def _repairs(self, entry: Entry) -> list[str]:
+        if entry.get("iscrowd", 0) not in (0, 1):
+            raise FormatError(f"iscrowd is {str(entry['iscrowd'])[:20]}, expected 0 or 1")
+        repairs = [] if "iscrowd" in entry else ["no iscrowd: 0 is meant"]
+        if entry.get("ignore"):
+            self.ledger.remark(WARNING, self.path, "'ignore' is not used: COCO means iscrowd")
+        own = entry.get("id")
+        if isinstance(own, int | str):
+            if own == 0:
+                repairs.append("annotation id 0, which pycocotools counts as unmatched")
+            elif own in self.ids:
+                repairs.append("the annotation id was already given: objects keep their position")
+            self.ids.add(own)
+        return repairs
+
+    def _look_for_other_layouts(self) -> None:
+        """Warn where the numbers look like corners, or like shares of the picture."""
+        total = over = unit = 0
+        for key, rows in self.rows.items():
+            width, height = (self.entries[key].get(side) for side in ("width", "height"))
+            for row in rows:
+                total += 1
+                unit += max(row.box) <= 2 and max(row.box[2:]) - min(row.box[:2]) <= 1
+                if _is_finite(width) and _is_finite(height):
+                    over += row.box[2] > width + 1 or row.box[3] > height + 1
+        if over > 0.05 * total:
+            self.ledger.remark(
+                WARNING,
+                self.path,
+                f"{over} of {total} boxes reach over the edge: this looks like x1, y1, x2, y2; "
+                "COCO means x, y, width, height",
+            )
+        if total and unit == total:
+            reason = "all boxes are at most 1 wide and high: COCO means pixels, not shares"
+            self.ledger.remark(WARNING, self.path, reason)
+
+
+def _is_finite(value: object) -> TypeGuard[float]:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return abs(value) < 1e18  # False for NaN and infinities, and no image is larger
+
+
+def _four_numbers(values: object) -> tuple[float, float, float, float]:
+    if not isinstance(values, list) or len(values) != 4 or not all(map(_is_finite, values)):
+        raise FormatError(f"bbox is {str(values)[:80]}, expected four finite numbers")
+    if values[2] <= 0 or values[3] <= 0:
+        raise FormatError(f"bbox {values} has no area: width and height must be above 0")
+    return float(values[0]), float(values[1]), float(values[2]), float(values[3])
+
+
+def _picture_folders(root: Path, path: Path, split: str) -> list[Path]:
+    """Where pictures may lie, the likeliest first."""
+    own = _split_name(path)
+    names = [split, own, f"{split}2017"] if split else [own]
+    within = [f"images/{name}" for name in names] + names + ["images", "JPEGImages", "."]
+    folders = [root / name for name in within] + [path.parent, root / "../images"]
+    return list(dict.fromkeys(folder for folder in folders if folder.is_dir()))
+
+
+def _image(
+    entry: Entry, found: list[Found], source: Path, finder: Finder, ledger: Ledger
+) -> Annotated | None:
+    """One image with its objects, or None where it had to be skipped."""
+    ledger.images["read"] += 1
+    try:
+        path = finder.find(entry.get("file_name"))
+        frame = frame_of(path, _declared_hw(entry))
+    except (BoxrayError, OSError) as error:
+        fate = REFUSED if isinstance(error, UnsafeNameError) else SKIPPED
+        ledger.image(fate, source, f"image {str(entry['id'])[:40]}: {error}")
+        ledger.boxes[SKIPPED] += len(found)
+        return None
+    if _declared_hw(entry) is None:
+        ledger.image(REPAIRED, source, f"image {entry['id']}: no width and height: taken from it")
+    return Annotated(path, frame, settle(found, frame, source, ledger), source)
+
+
+def _declared_hw(entry: Entry) -> tuple[int, int] | None:
+    """The size the file states, or None where it states none. Raises FormatError for nonsense."""
+    if "width" not in entry or "height" not in entry:
+        return None
+    height, width = entry["height"], entry["width"]
+    if not _is_finite(height) or not _is_finite(width) or min(height, width) < 1:
+        raise FormatError(f"it states the size {str(width)[:20]} x {str(height)[:20]}")
+    return int(height), int(width)

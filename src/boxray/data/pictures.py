@@ -1,0 +1,74 @@
+"""Finding a data set's pictures by the names in its annotations, without leaving its folders."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from boxray.errors import FormatError
+
+_SUFFIXES = frozenset({"jpg", "jpeg", "png", "bmp", "webp", "gif", "tif", "tiff"})
+_FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
+
+
+class UnsafeNameError(FormatError):
+    """A file name that tries to leave the data set."""
+
+
+def without_suffix(name: str) -> str | None:
+    """The name of a picture without its ending, or None where the ending is no picture's."""
+    stem, _, suffix = name.rpartition(".")
+    return stem if suffix.lower() in _SUFFIXES else None
+
+
+def by_stem(folders: Sequence[Path]) -> dict[str, Path]:
+    """Every picture by its name without ending; an earlier folder wins."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name in sorted(path.name for path in folder.iterdir()):
+            stem = without_suffix(name)
+            if stem and stem not in found:
+                found[stem] = folder / name
+    return found
+
+
+class Finder:
+    """Looks for pictures by file name, first where the last one was."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self.folders = list(folders)
+
+    def find(self, name: object) -> Path:
+        """The picture of this name in one of the folders, however its accents are encoded.
+
+        Raises FormatError where there is none, UnsafeNameError for a name that leads elsewhere.
+        """
+        if not isinstance(name, str) or not name:
+            raise FormatError("it has no file_name")
+        reason = _unsafe(name)
+        if reason:
+            raise UnsafeNameError(f"file_name {name[:80]!r} is refused: {reason}")
+        for spelling in dict.fromkeys((name, *(unicodedata.normalize(f, name) for f in _FORMS))):
+            for folder in self.folders:
+                path = folder / spelling
+                if os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on a name too long
+                    self.folders = [folder, *(other for other in self.folders if other != folder)]
+                    return path
+        where = ", ".join(str(folder) for folder in self.folders)
+        raise FormatError(f"there is no picture {name[:80]!r} in {where}")
+
+
+def _unsafe(name: str) -> str:
+    """Why a file name must not be followed, or nothing."""
+    if "\0" in name:
+        return "it holds a NUL"
+    if "://" in name:
+        return "it is an address; pictures are never fetched"
+    if "\\" in name:
+        return "it holds a backslash"
+    if name.startswith("/") or name[1:2] == ":" or ".." in name.split("/"):
+        return "it leads out of the data set"
+    return ""

@@ -1,0 +1,147 @@
+"""The accounting of a reading: what was kept, repaired, skipped and refused, and why.
+
+Nothing is dropped in silence. Of the images, `read == kept + skipped + refused`; of the boxes,
+`read == kept + skipped + unmatched`. A repaired image or box is counted once more as repaired.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+REPAIRED, SKIPPED, REFUSED, WARNING = "repaired", "skipped", "refused", "warning"
+
+
+@dataclass(frozen=True)
+class Note:
+    """One thing that a reader did or noticed.
+
+    line: the line, or the position (from 1) of the object in its file; 0 where it is about the
+    whole file. severity: repaired, skipped, refused or warning. count: how often the same
+    happened in this file; `line` is then the first place.
+    """
+
+    path: Path
+    line: int
+    severity: str
+    reason: str
+    count: int = 1
+
+    def __str__(self) -> str:
+        place = f"{self.path}, object {self.line}" if self.line else f"{self.path}"
+        times = f" ({self.count} times)" if self.count > 1 else ""
+        return f"{place}: {self.severity}: {self.reason}{times}"
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many images, or boxes, met which fate."""
+
+    read: int = 0
+    kept: int = 0
+    repaired: int = 0
+    skipped: int = 0
+    refused: int = 0
+    unmatched: int = 0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(
+            self.read + other.read,
+            self.kept + other.kept,
+            self.repaired + other.repaired,
+            self.skipped + other.skipped,
+            self.refused + other.refused,
+            self.unmatched + other.unmatched,
+        )
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether everything that was read is accounted for."""
+        return self.read == self.kept + self.skipped + self.refused + self.unmatched
+
+
+@dataclass(frozen=True)
+class Report:
+    """What happened while a data set was read.
+
+    refused images are those whose path tried to leave the data set. unmatched_classes: how many
+    boxes were left out per name, because the name is not in the class file.
+    """
+
+    images: Tally = field(default_factory=Tally)
+    boxes: Tally = field(default_factory=Tally)
+    notes: tuple[Note, ...] = ()
+    unmatched_classes: dict[str, int] = field(default_factory=dict)
+
+    def summary(self) -> str:
+        """One line for people."""
+        parts = [f"{self.images.kept} images, {self.boxes.kept} boxes"]
+        for tally, noun in ((self.images, "images"), (self.boxes, "boxes")):
+            for fate in (REPAIRED, SKIPPED, REFUSED):
+                count = getattr(tally, fate)
+                parts += [f"{count} {noun} {fate}"] if count else []
+        if self.boxes.unmatched:
+            parts.append(f"{self.boxes.unmatched} boxes of other classes left out")
+        return "; ".join(parts)
+
+
+def total(reports: Sequence[Report]) -> Report:
+    """One report for several readings."""
+    unmatched: Counter[str] = Counter()
+    for report in reports:
+        unmatched.update(report.unmatched_classes)
+    return Report(
+        sum((report.images for report in reports), Tally()),
+        sum((report.boxes for report in reports), Tally()),
+        tuple(note for report in reports for note in report.notes),
+        dict(unmatched),
+    )
+
+
+class Ledger:
+    """Where the readers write down what they do; `close` turns it into a Report."""
+
+    def __init__(self) -> None:
+        self.images: Counter[str] = Counter()
+        self.boxes: Counter[str] = Counter()
+        self.unmatched: Counter[str] = Counter()
+        self._notes: dict[tuple[Path, str, str], tuple[int, int]] = {}
+
+    def image(self, fate: str, path: Path, reason: str) -> None:
+        """Count one image as repaired, skipped or refused."""
+        self.images[fate] += 1
+        self._write(path, 0, fate, reason)
+
+    def box(self, fate: str, path: Path, line: int, reason: str) -> None:
+        """Count one box as repaired or skipped."""
+        self.boxes[fate] += 1
+        self._write(path, line, fate, reason)
+
+    def remark(self, severity: str, path: Path, reason: str, line: int = 0) -> None:
+        """Note what concerns no image and no box in particular, or one already counted."""
+        self._write(path, line, severity, reason)
+
+    def close(self, images_kept: int, boxes_kept: int) -> Report:
+        """The account, given what came out at the far end."""
+        return Report(
+            _tally(self.images, images_kept, 0),
+            _tally(self.boxes, boxes_kept, self.unmatched.total()),
+            tuple(
+                Note(path, line, severity, reason, count)
+                for (path, severity, reason), (line, count) in self._notes.items()
+            ),
+            dict(self.unmatched),
+        )
+
+    def _write(self, path: Path, line: int, severity: str, reason: str) -> None:
+        key = (path, severity, reason)
+        first, count = self._notes.get(key, (line, 0))
+        self._notes[key] = (first, count + 1)
+
+
+def _tally(counts: Counter[str], kept: int, unmatched: int) -> Tally:
+    return Tally(
+        counts["read"], kept, counts[REPAIRED], counts[SKIPPED], counts[REFUSED], unmatched
+    )

@@ -1,0 +1,328 @@
+"""Pascal VOC annotations: one XML file per image, splits as lists of image names.
+
+VOC counts pixels from 1 and includes the last one, so x0 = xmin − 1, y0 = ymin − 1, x1 = xmax,
+y1 = ymax. Source: Everingham & Winn, The PASCAL VOC2012 Development Kit, section 8.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from xml.etree.ElementTree import Element, ParseError, fromstring
+
+from boxray.data.annotated import (
+    Annotated,
+    Found,
+    Reading,
+    frame_of,
+    settle,
+)
+from boxray.data.classes import has_control_characters
+from boxray.data.partition import DERIVED, DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.pictures import by_stem, without_suffix
+from boxray.data.report import REFUSED, REPAIRED, SKIPPED, WARNING, Ledger
+from boxray.errors import BoxrayError, FormatError
+
+MAX_DEPTH = 64
+MAX_BYTES = 4 << 20  # some 8,000 objects
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_PER_CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
+_PER_CLASS_LINE = re.compile(r"\S+\s+(-1|0|1)")
+_PICTURE_FOLDERS = ("JPEGImages", "images", "../JPEGImages", "../images")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a VOC data set keeps its parts.
+
+    lists: plain split name → the file that lists its images, `trainval` among them.
+    """
+
+    root: Path
+    annotations: Path
+    pictures: tuple[Path, ...]
+    lists: dict[str, Path]
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The real splits; `trainval` is a union of two and none of its own."""
+        names = set(self.lists) - {"trainval"}
+        if "trainval" in self.lists and not names & {"train", "val"}:
+            names |= set(DERIVED)
+        return in_order(names)
+
+
+def recognise(folder: Path) -> Layout | None:
+    """The layout of a VOC data set at or below `folder`, or None where there is none.
+
+    Raises FormatError where the folder holds several.
+    """
+    if (folder / "Annotations").is_dir():
+        return _layout(folder, folder / "Annotations")
+    inside = sorted({path.parent for path in folder.glob("*/Annotations")})
+    inside += sorted({path.parent for path in folder.glob("*/*/Annotations")})
+    if len(inside) > 1:
+        raise FormatError(
+            f"{folder} holds several VOC data sets: {', '.join(map(str, inside))}. "
+            "Give the folders one by one."
+        )
+    if inside:
+        return _layout(inside[0], inside[0] / "Annotations")
+    return _layout(folder, folder) if next(folder.glob("*.xml"), None) else None
+
+
+def _layout(root: Path, annotations: Path) -> Layout:
+    flat = [root] if annotations == root else []
+    pictures = dict.fromkeys(flat + [root / name for name in _PICTURE_FOLDERS] + [annotations])
+    files = sorted((root / "ImageSets" / "Main").glob("*.txt"))
+    files = [path for path in files if not _is_per_class(path)]
+    lists = {plain(path.stem): path for path in files}
+    if len(lists) < len(files):  # val2007 beside val2012: only their full names tell them apart
+        lists = {path.stem: path for path in files}
+    return Layout(root, annotations, tuple(path for path in pictures if path.is_dir()), lists)
+
+
+def _is_per_class(path: Path) -> bool:
+    """Whether this is a list like `aeroplane_train.txt`, with a column of -1, 0 and 1."""
+    lines = _lines(path)
+    return bool(
+        _PER_CLASS_LIST.fullmatch(path.stem) and lines and _PER_CLASS_LINE.fullmatch(lines[0])
+    )
+
+
+def read(layout: Layout, split: str | None, ledger: Ledger, *, zero_based: bool = False) -> Reading:
+    """Every image of the split, or of all splits; class names are those of the whole data set."""
+    pictures = by_stem(layout.pictures)
+    annotations = {path.stem: path for path in sorted(layout.annotations.glob("*.xml"), key=str)}
+    own = [s for s, path in pictures.items() if ".." not in path.relative_to(layout.root).parts]
+    classes: set[str] = set()
+    images = []
+    for stem in _stems(layout, split, ledger, [*annotations, *own]):
+        annotation = annotations.pop(stem, None)
+        reader = _Image(stem, annotation, pictures.get(stem), ledger, zero_based)
+        images += [image] if (image := reader.read()) else []
+        classes |= reader.names
+    for path in annotations.values():  # of the other splits, so that all have the same labels
+        with contextlib.suppress(FormatError):  # told when its image is read
+            classes |= _names(_parse(path))
+    return Reading(tuple(sorted(classes)), tuple(images))
+
+
+def _names(root: Element) -> set[str]:
+    """The class names in one annotation that can be one."""
+    names = {(found.findtext("name") or "").strip() for found in root.findall("object")}
+    return {name for name in names if name and not has_control_characters(name)}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(
+            f"cannot read the split list {path}: {error}. Save it as UTF-8."
+        ) from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _stems(layout: Layout, split: str | None, ledger: Ledger, known: list[str]) -> list[str]:
+    """The image names of a split in the order of its list, each once."""
+    if not layout.lists:
+        stems = sorted(set(known))
+        return stems if split is None else _derived(stems, split, layout.root, ledger)
+    if split in layout.lists:
+        wanted = [split]
+    elif split in DERIVED:
+        stems = _listed(layout, ["trainval"], ledger)
+        return _derived(stems, split, layout.lists["trainval"], ledger)
+    else:
+        wanted = [name for name in in_order(layout.lists) if split is None or name in DERIVED]
+    return _listed(layout, wanted, ledger)
+
+
+def _derived(stems: list[str], split: str, place: Path, ledger: Ledger) -> list[str]:
+    ledger.remark(WARNING, place, DERIVED_NOTE)
+    part = derived_part(stems, split)
+    return [stem for stem in stems if stem in part]
+
+
+def _listed(layout: Layout, wanted: Iterable[str], ledger: Ledger) -> list[str]:
+    stems: dict[str, None] = {}
+    for path in (layout.lists[name] for name in wanted):
+        seen = set()
+        for number, line in enumerate(_lines(path), 1):
+            stem = without_suffix(line) or line
+            if stem in seen:
+                ledger.remark(REPAIRED, path, f"'{stem}' is listed twice: one kept", number)
+            seen.add(stem)
+            stems.setdefault(stem)
+    return list(stems)
+
+
+class _Image:
+    """One image while it is read. names: the class names that its annotation uses."""
+
+    def __init__(
+        self,
+        stem: str,
+        annotation: Path | None,
+        picture: Path | None,
+        ledger: Ledger,
+        zero_based: bool,
+    ) -> None:
+        self.stem, self.annotation, self.picture = stem, annotation, picture
+        self.ledger, self.zero_based = ledger, zero_based
+        self.names: set[str] = set()
+
+    def read(self) -> Annotated | None:
+        """The image with its objects, or None where it had to be skipped."""
+        self.ledger.images["read"] += 1
+        place = self.annotation or self.picture or Path(self.stem)
+        if "/" in self.stem or "\\" in self.stem:
+            self.ledger.image(REFUSED, place, "an image name must not be a path")
+            return None
+        try:
+            if self.picture is None:
+                raise FormatError(f"there is no picture '{self.stem}'")
+            if self.annotation is None:
+                return Annotated(
+                    self.picture, frame_of(self.picture, None), (), place, labelled=False
+                )
+            return self._annotated(self.picture, self.annotation)
+        except (BoxrayError, OSError) as error:
+            self.ledger.image(SKIPPED, place, str(error))
+            return None
+
+    def _annotated(self, picture: Path, source: Path) -> Annotated:
+        root = _parse(source)
+        self.names = _names(root)
+        objects = root.findall("object")
+        self.ledger.boxes["read"] += len(objects)
+        try:
+            declared_hw = _declared_hw(root)
+            frame = frame_of(picture, declared_hw)
+        except (BoxrayError, OSError):
+            self.ledger.boxes[SKIPPED] += len(objects)
+            raise
+        reasons = _untrue(root, self.stem, declared_hw)
+        if reasons:
+            self.ledger.image(REPAIRED, source, "; ".join(reasons))
+        found = _objects(objects, source, self.ledger, self.zero_based)
+        found = _without_repeats(found, source, self.ledger)
+        return Annotated(picture, frame, settle(found, frame, source, self.ledger), source)
+
+
+def _parse(path: Path) -> Element:
+    """The root of a small, plain XML file. Raises FormatError saying what is wrong with it.
+
+    A DOCTYPE is refused before anything is parsed, so nothing can be expanded or fetched.
+    """
+    try:
+        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        if data is None:
+            raise FormatError(f"it is larger than {MAX_BYTES >> 20} MB")
+        if b"<!DOCTYPE" in data.replace(b"\0", b""):  # UTF-16 puts zeros between the letters
+            raise FormatError("it has a DOCTYPE, which annotations do not need: refused")
+        root = fromstring(data)  # noqa: S314  harmless without a DOCTYPE
+    except ParseError as error:
+        raise FormatError(f"it is not XML: {error}") from error
+    except (OSError, ValueError, LookupError) as error:
+        raise FormatError(str(error)) from error
+    if root.tag != "annotation":
+        raise FormatError(f"its outermost element is <{root.tag[:40]}>, expected <annotation>")
+    level, depth = [root], 0
+    while level := [child for element in level for child in element]:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise FormatError(f"its elements are nested more than {MAX_DEPTH} deep")
+    return root
+
+
+def _declared_hw(root: Element) -> tuple[int, int] | None:
+    """The size the annotation states, or None where it states none."""
+    values = [_number(root.findtext(f"size/{side}")) for side in ("height", "width")]
+    if not all(math.isfinite(value) and value > 0 for value in values):
+        return None
+    return int(values[0]), int(values[1])
+
+
+def _untrue(root: Element, stem: str, declared_hw: tuple[int, int] | None) -> list[str]:
+    """What the file does not say, or wrongly, about its image."""
+    reasons = [] if declared_hw else ["it states no size: taken from the picture"]
+    name = (root.findtext("filename") or "").strip()
+    if (name and stem not in {name, PurePosixPath(name).stem}) or "/" in name or "\\" in name:
+        reasons.append(f"its <filename> is '{name[:80]}': the XML file's own name is used")
+    return reasons
+
+
+def _objects(
+    objects: Sequence[Element], source: Path, ledger: Ledger, zero_based: bool
+) -> list[Found]:
+    """The objects that can be read. Their parts (head, hand, foot) are no objects."""
+    offset = 0.0 if zero_based else 1.0
+    found = []
+    for position, element in enumerate(objects, 1):
+        raw_name = element.findtext("name") or ""
+        try:
+            name, flags, (xmin, ymin, xmax, ymax) = (
+                _name(raw_name),
+                _flags(element),
+                _corners(element),
+            )
+        except FormatError as error:
+            ledger.box(SKIPPED, source, position, str(error))
+            continue
+        repairs = [f"spaces around the name '{name}'"] if name != raw_name else []
+        repairs += ["no <difficult>: 0 is meant"] if element.find("difficult") is None else []
+        box = (xmin - offset, ymin - offset, xmax, ymax)
+        found.append(Found(name, box, position, None, flags, tuple(repairs)))
+    return found
+
+
+def _without_repeats(found: list[Found], source: Path, ledger: Ledger) -> list[Found]:
+    """Each (name, box) once, with the first one's flags."""
+    first: dict[tuple[object, ...], Found] = {}
+    for row in found:
+        same = first.setdefault((row.name, row.box), row)
+        if same is not row:
+            ledger.boxes[SKIPPED] += 1
+            ledger.remark(REPAIRED, source, f"the same as object {same.line}: one kept", row.line)
+    return list(first.values())
+
+
+def _name(raw: str) -> str:
+    name = raw.strip()
+    if not name:
+        raise FormatError("the object has no <name>")
+    if has_control_characters(name):
+        raise FormatError(f"the class name {name!r} holds control characters")
+    return name
+
+
+def _flags(element: Element) -> frozenset[str]:
+    difficult = (element.findtext("difficult") or "0").strip()
+    if difficult not in {"0", "1"}:
+        raise FormatError(f"<difficult> is '{difficult[:20]}', expected 0 or 1")
+    others = ("truncated", "occluded")  # -1 and 'Unspecified' occur and mean: not known to be
+    set_ones = {name for name in others if (element.findtext(name) or "").strip() == "1"}
+    return frozenset(set_ones | ({"difficult"} if difficult == "1" else set()))
+
+
+def _corners(element: Element) -> tuple[float, float, float, float]:
+    boxes = element.findall("bndbox")
+    if len(boxes) != 1:
+        raise FormatError(f"the object has {len(boxes)} <bndbox>, expected one")
+    texts = [boxes[0].findtext(side) for side in ("xmin", "ymin", "xmax", "ymax")]
+    numbers = [_number(text) for text in texts]
+    if not all(math.isfinite(number) for number in numbers):
+        raise FormatError(f"the corners {texts} are not four finite numbers with a decimal point")
+    return numbers[0], numbers[1], numbers[2], numbers[3]
+
+
+def _number(text: str | None) -> float:
+    """The number that plain ASCII digits write, or NaN."""
+    stripped = (text or "").strip()
+    return float(stripped) if _NUMBER.fullmatch(stripped) else math.nan
