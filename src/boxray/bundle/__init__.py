@@ -1,0 +1,155 @@
+"""Models as files: the only reader and writer of what an `.onnx` file says about itself.
+
+A model file is an ONNX graph whose metadata property "boxray" holds a JSON document with the
+classes, the coder, the canvas, the thresholds and the model's history (metadata.py), and with
+the sha256 of the whole file (files.py). Nothing here unpickles, downloads, or follows a path
+that a file names.
+"""
+
+from __future__ import annotations
+
+import difflib
+from importlib import resources
+from pathlib import Path
+from typing import TypeAlias
+
+from boxray.bundle.metadata import Model, checked_canvas, parse, to_text
+from boxray.detectors import OneStage
+from boxray.engines.onnx import OnnxEngine, metadata, open_session, output_channels
+from boxray.errors import ModelError, SettingError
+from boxray.files import verify_seal
+
+__all__ = ["Model", "describe", "from_bytes", "load", "parse", "read", "shipped", "to_text"]
+
+MODEL_FILE = "model.onnx"  # what a run folder calls its model
+Size: TypeAlias = int | tuple[int, int]  # pixels: a side, or height and width
+
+
+def load(
+    name_or_path: str | Path = "default",
+    *,
+    size: Size | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> OneStage:
+    """The detector of a shipped model's name, an `.onnx` file, or a run folder.
+
+    size: another canvas, a side or (height, width) in pixels. threads: how many work on an image,
+    None for all processors. Raises ModelError for a file that is not a whole model of boxray,
+    SettingError for a size or device that does not fit.
+    """
+    content, label = read(name_or_path)
+    return from_bytes(content, label, size=size, threads=threads, device=device)
+
+
+def from_bytes(
+    content: bytes,
+    label: str,
+    *,
+    size: Size | None = None,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> OneStage:
+    """The detector in the bytes of a sealed model file; `label` is what errors call it."""
+    verify_seal(content, label)
+    try:
+        session = open_session(content, threads=threads, device=device)
+        model = parse(metadata(session))
+        _require_outputs(model, output_channels(session))
+    except ModelError as error:
+        raise ModelError(f"{label}: {error}") from error
+    canvas_hw = model.canvas_hw
+    if size is not None:
+        sides = (size, size) if isinstance(size, int) else size
+        canvas_hw = checked_canvas(sides, max(model.coder.strides), SettingError)
+    return OneStage(
+        engine=OnnxEngine(session, model.mean, model.std),
+        coder=model.coder,
+        classes=model.classes,
+        canvas_hw=canvas_hw,
+        thresholds=model.thresholds,
+        name=model.name,
+    )
+
+
+def describe(content: bytes, label: str) -> Model:
+    """What the bytes of a sealed model file say about it."""
+    verify_seal(content, label)
+    try:
+        return parse(metadata(open_session(content, threads=1)))
+    except ModelError as error:
+        raise ModelError(f"{label}: {error}") from error
+
+
+def shipped() -> tuple[str, ...]:
+    """The names of the models that come with boxray."""
+    folder = resources.files("boxray").joinpath("models")
+    if not folder.is_dir():
+        return ()
+    files = (file.name for file in folder.iterdir() if file.name.endswith(".onnx"))
+    return tuple(sorted(name.removesuffix(".onnx") for name in files))
+
+
+def read(name_or_path: str | Path) -> tuple[bytes, str]:
+    """The bytes of a shipped model, a file or a run folder's model, and what to call them."""
+    names = shipped()
+    if str(name_or_path) in names:
+        file = resources.files("boxray").joinpath("models", f"{name_or_path}.onnx")
+        return file.read_bytes(), f"the shipped model {str(name_or_path)!r}"
+    path = Path(name_or_path)
+    try:
+        if path.is_dir():
+            path = path / MODEL_FILE
+            if not path.exists():
+                raise ModelError(
+                    f"{path.parent} holds no {MODEL_FILE}; a run folder gets one when `boxray "
+                    "train` ends or is stopped with Ctrl-C. Unfinished: `boxray resume`."
+                )
+        if path.is_file():
+            return _whole(path), str(path)
+        exists = path.exists()
+    except (OSError, ValueError) as error:  # too long a name, a NUL in it, no permission
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ModelError(f"cannot read the model {str(name_or_path)!r}: {reason}.") from error
+    if exists:
+        raise ModelError(f"{path} is a pipe or device; a model is a file, a run folder or a name.")
+    raise ModelError(_unknown(str(name_or_path), names))
+
+
+def _whole(path: Path) -> bytes:
+    """The file's bytes, if it could be a model."""
+    content = path.read_bytes()
+    if not content:
+        raise ModelError(f"{path} is empty; expected an .onnx file that boxray wrote.")
+    if path.suffix != ".onnx":
+        raise ModelError(
+            f"{path} is not an .onnx file; boxray runs what `boxray train` and `boxray export` "
+            "write, and opens no pickle (.pt, .pth, .pkl)."
+        )
+    return content
+
+
+def _unknown(given: str, names: tuple[str, ...]) -> str:
+    """What to say about a model that is neither a name nor a path."""
+    near = difflib.get_close_matches(given, names, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    listed = ", ".join(names) or "none"
+    return (
+        f"no model {given!r}: neither a file, nor a run folder, nor a shipped model.{hint} "
+        f"Shipped: {listed}."
+    )
+
+
+def _require_outputs(model: Model, channels: tuple[int | str | None, ...]) -> None:
+    """The graph's outputs against what the coder will read; open dimensions pass."""
+    per_prior = 5 + len(model.classes)
+    expected = tuple(len(level) * per_prior for level in model.coder.priors)
+    fits = len(channels) == len(expected) and all(
+        got == want or not isinstance(got, int)
+        for got, want in zip(channels, expected, strict=True)
+    )
+    if not fits:
+        raise ModelError(
+            f"{len(model.classes)} classes and priors on {len(expected)} levels need outputs of "
+            f"{expected} channels, the graph has {channels}."
+        )

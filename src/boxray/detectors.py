@@ -1,0 +1,121 @@
+"""Detectors: the whole way from a picture to boxes in its pixels, in one method to read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from operator import itemgetter
+from pathlib import Path
+from typing import TypeVar, overload
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+
+from boxray import images
+from boxray.boxes import Array
+from boxray.images import Source
+from boxray.protocols import Coder, Engine
+from boxray.records import Detections
+from boxray.results import Result
+from boxray.selection import Thresholds, select
+
+AnySource = TypeVar("AnySource", bound=Source)
+
+
+@dataclass(frozen=True)
+class OneStage:
+    """A detector with one learned step: canvas, engine, coder, selection, and back.
+
+    classes: the names that labels index. canvas_hw: height and width in pixels that the engine
+    is given. name: of the model, for results and reports.
+    """
+
+    engine: Engine
+    coder: Coder
+    classes: tuple[str, ...]
+    canvas_hw: tuple[int, int]
+    thresholds: Thresholds
+    name: str = ""
+
+    # A path and a list are iterables, too: the first signature that fits is the one that counts.
+    @overload
+    def detect(self, source: Source) -> Result: ...  # type: ignore[overload-overlap]
+
+    @overload
+    def detect(  # type: ignore[overload-overlap]
+        self, source: list[AnySource] | tuple[AnySource, ...]
+    ) -> list[Result]: ...
+
+    @overload
+    def detect(self, source: Iterable[AnySource]) -> Iterator[Result]: ...
+
+    def detect(
+        self, source: Source | list[AnySource] | tuple[AnySource, ...] | Iterable[AnySource]
+    ) -> Result | list[Result] | Iterator[Result]:
+        """What is in a picture: a path, encoded bytes, a PIL image, or an RGB uint8 array.
+
+        A list or tuple of these gives a list; any other iterable gives an iterator that reads
+        one picture at a time. Raises ImageError for what cannot be read.
+        """
+        if isinstance(source, list | tuple):
+            return [self.detect(one) for one in source]
+        if not isinstance(source, str | Path | bytes | Image.Image | np.ndarray):
+            return map(self.detect, source)
+        image = images.load(source)
+        return Result(
+            image=image,
+            path=Path(source) if isinstance(source, str | Path) else None,
+            detections=self.detect_array(image),
+            classes=self.classes,
+            model=self.name,
+        )
+
+    def detect_array(
+        self,
+        image: UInt8[Array, "h w 3"],
+        *,
+        score_threshold: float | None = None,
+        max_detections: int | None = None,
+    ) -> Detections:
+        """The detections of one decoded picture, in its pixels, clipped to it once, at the end.
+
+        A box that lies wholly outside the picture, in the canvas's padding, is left out.
+        The candidates in the record are those that the score threshold let through.
+        """
+        if score_threshold is not None or max_detections is not None:
+            return self.with_thresholds(
+                score_threshold=score_threshold, max_detections=max_detections
+            ).detect_array(image)
+        canvas, placement = images.fit(image, self.canvas_hw)
+        raw = tuple(map(itemgetter(0), self.engine(canvas[None])))  # a batch of one
+        candidates = self.coder.decode(raw, self.thresholds.score_threshold)
+        selection = select(candidates, self.thresholds)
+        boxes = placement.to_image(candidates.boxes[selection.kept], clip=True)
+        inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
+        rows = selection.kept[inside]
+        return Detections(
+            boxes=boxes[inside],
+            labels=candidates.labels[rows],
+            scores=candidates.scores[rows],
+            origins=tuple(zip(rows.tolist(), strict=True)),
+            candidates=candidates,
+            selection=selection,
+        )
+
+    def with_thresholds(
+        self,
+        *,
+        score_threshold: float | None = None,
+        iou_threshold: float | None = None,
+        max_detections: int | None = None,
+    ) -> OneStage:
+        """The same detector with these thresholds changed; SettingError if one is out of range."""
+        now = self.thresholds
+        changed = replace(
+            now,
+            score_threshold=now.score_threshold if score_threshold is None else score_threshold,
+            iou_threshold=now.iou_threshold if iou_threshold is None else iou_threshold,
+            max_detections=now.max_detections if max_detections is None else max_detections,
+        )
+        return replace(self, thresholds=changed)

@@ -1,0 +1,42 @@
+"""Runs a torch network as an engine: the same canvases in, the same raw arrays out as ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, UInt8
+from torch import Tensor, nn
+
+from boxray.boxes import Array
+
+
+@dataclass(frozen=True)
+class TorchEngine:
+    """The learned step in torch. The network is used in evaluation mode and left in it.
+
+    mean and std: of red, green and blue on the scale 0 to 255.
+    """
+
+    network: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Float32[Array, "n _ _ _"], ...]:
+        self.network.eval()
+        device = next(self.network.parameters()).device
+        pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(device)
+        with torch.inference_mode():
+            raw = self.network(normalise(pixels.permute(0, 3, 1, 2), self.mean, self.std))
+        return tuple(level.cpu().numpy() for level in raw)
+
+
+def normalise(
+    pixels: UInt8[Tensor, "n 3 h w"], mean: Sequence[float], std: Sequence[float]
+) -> Float[Tensor, "n 3 h w"]:
+    """(pixel - mean) / std per channel, laid out as a CPU convolves fastest (channels last)."""
+    centre = torch.tensor(mean, device=pixels.device)[:, None, None]
+    spread = torch.tensor(std, device=pixels.device)[:, None, None]
+    return ((pixels.float() - centre) / spread).contiguous(memory_format=torch.channels_last)
