@@ -1,0 +1,186 @@
+"""What training does to pictures: zoom, shift, flip, colour, and four pictures in one (mosaic)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from torch import Tensor
+from torchvision import tv_tensors
+from torchvision.transforms import v2
+
+from boxray import images
+from boxray.boxes import Array, area, clip
+from boxray.images import Placement
+
+GREY = 127  # the canvas outside the picture; zero after the default network's normalisation
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded image with its truths, on its way to the network.
+
+    ignored: rows that count neither way: difficult, crowd, or mostly cut off by augmentation.
+    """
+
+    image: UInt8[np.ndarray, "h w 3"]
+    boxes: Float[np.ndarray, "n 4"]
+    labels: Int[np.ndarray, "n"]
+    ignored: Bool[np.ndarray, "n"]
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """The numbers of a recipe's augmentation.
+
+    zoom: smallest and largest size against the letterboxed picture; mosaic_zoom: the same for
+    each of the four pictures of a mosaic; squeeze: largest change of the aspect ratio;
+    colour: largest relative change of brightness, contrast and saturation;
+    visible: a truth cut below this share of its area is ignored.
+    """
+
+    zoom: tuple[float, float]
+    mosaic_zoom: tuple[float, float]
+    mosaic_share: float
+    squeeze: float
+    colour: float
+    visible: float
+
+
+def augment(
+    pictures: Sequence[Picture],
+    size_hw: tuple[int, int],
+    numbers: Augmentation,
+    random: np.random.Generator,
+) -> Picture:
+    """One training canvas from one picture, or from four as a mosaic; deterministic in `random`."""
+    if len(pictures) == 4:
+        canvas = mosaic(pictures, size_hw, numbers, random)
+    else:
+        canvas = zoom_and_shift(pictures[0], size_hw, numbers, random)
+    return flip_and_colour(canvas, numbers, random)
+
+
+def zoom_and_shift(
+    picture: Picture,
+    size_hw: tuple[int, int],
+    numbers: Augmentation,
+    random: np.random.Generator,
+) -> Picture:
+    """The picture at a random scale and place; a place that shows as much of it as fits."""
+    resized = _random_size(picture, size_hw, numbers.zoom, numbers.squeeze, random)
+    slack = [canvas - size for canvas, size in zip(size_hw, resized, strict=True)]
+    top, left = (int(random.integers(min(s, 0), max(s, 0) + 1)) for s in slack)
+    return _assembled([_put(picture, size_hw, resized, (top, left))], size_hw, numbers.visible)
+
+
+def mosaic(
+    pictures: Sequence[Picture],
+    size_hw: tuple[int, int],
+    numbers: Augmentation,
+    random: np.random.Generator,
+) -> Picture:
+    """Four pictures that meet in one point near the middle of the canvas.
+
+    Shows objects smaller and among strangers. Source: Bochkovskiy et al. 2020 (YOLOv4), sec. 3.3.
+    """
+    height, width = size_hw
+    y, x = (int(side * random.uniform(0.35, 0.65)) for side in size_hw)
+    placed = []
+    for number, picture in enumerate(pictures):
+        resized = _random_size(picture, size_hw, numbers.mosaic_zoom, numbers.squeeze, random)
+        below, right = divmod(number, 2)
+        offset = (y if below else y - resized[0], x if right else x - resized[1])
+        rows = (y, height) if below else (0, y)
+        columns = (x, width) if right else (0, x)
+        window = (rows[0], columns[0], rows[1], columns[1])
+        placed.append((*_put(picture, size_hw, resized, offset)[:2], window))
+    return _assembled(placed, size_hw, numbers.visible)
+
+
+def flip_and_colour(
+    picture: Picture, numbers: Augmentation, random: np.random.Generator
+) -> Picture:
+    """Left and right swapped half of the time; brightness, contrast and saturation changed."""
+    torch.manual_seed(int(random.integers(2**31)))
+    image = tv_tensors.Image(torch.from_numpy(picture.image).permute(2, 0, 1))
+    boxes = tv_tensors.BoundingBoxes(
+        torch.from_numpy(picture.boxes),
+        format=tv_tensors.BoundingBoxFormat.XYXY,
+        canvas_size=picture.image.shape[:2],
+    )
+    image, boxes = _flip_and_colour(numbers.colour)(image, boxes)
+    changed = np.ascontiguousarray(image.permute(1, 2, 0).numpy())
+    return replace(picture, image=changed, boxes=boxes.as_subclass(Tensor).numpy())
+
+
+@lru_cache(maxsize=4)
+def _flip_and_colour(colour: float) -> v2.Compose:
+    return v2.Compose([v2.RandomHorizontalFlip(0.5), v2.ColorJitter(colour, colour, colour)])
+
+
+def letterbox(picture: Picture, size_hw: tuple[int, int]) -> tuple[Picture, Placement]:
+    """The picture as the detector sees it: no augmentation."""
+    canvas, placement = images.fit(picture.image, size_hw)
+    boxes = placement.to_canvas(picture.boxes).astype(np.float32)
+    return replace(picture, image=canvas, boxes=boxes), placement
+
+
+Placed = tuple[Picture, Placement, tuple[int, int, int, int]]  # window: top, left, bottom, right
+
+
+def _random_size(
+    picture: Picture,
+    size_hw: tuple[int, int],
+    zoom: tuple[float, float],
+    squeeze: float,
+    random: np.random.Generator,
+) -> tuple[int, int]:
+    """Height and width at a random scale (log-uniform) against the letterboxed picture."""
+    fitted = images.place(picture.image.shape[:2], size_hw).resized_hw
+    scale = np.exp(random.uniform(*np.log(zoom)))
+    stretch = np.exp(random.uniform(-1, 1) * np.log(squeeze) / 2)
+    return max(1, round(fitted[0] * scale * stretch)), max(1, round(fitted[1] * scale / stretch))
+
+
+def _put(
+    picture: Picture, size_hw: tuple[int, int], resized: tuple[int, int], offset: tuple[int, int]
+) -> Placed:
+    placement = Placement(picture.image.shape[:2], size_hw, resized, offset)
+    return picture, placement, (0, 0, *size_hw)
+
+
+def _assembled(placed: Sequence[Placed], size_hw: tuple[int, int], visible: float) -> Picture:
+    """All pictures pasted on one canvas, each within its window, and their truths that show."""
+    canvas = np.full((*size_hw, 3), GREY, np.uint8)
+    parts = [_paste(canvas, *item, visible=visible) for item in placed]
+    boxes, labels, ignored = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+    return Picture(canvas, boxes.astype(np.float32), labels, ignored)
+
+
+def _paste(
+    canvas: UInt8[np.ndarray, "h w 3"],
+    picture: Picture,
+    placement: Placement,
+    window: tuple[int, int, int, int],
+    *,
+    visible: float,
+) -> tuple[Array, Array, Array]:
+    """Paint one picture into its window; the truths left, cut to it, hardly seen ones ignored."""
+    top, left = placement.offset
+    y0, x0 = max(top, window[0]), max(left, window[1])
+    y1 = min(top + placement.resized_hw[0], window[2])
+    x1 = min(left + placement.resized_hw[1], window[3])
+    resized = images.resize(picture.image, placement.resized_hw)
+    canvas[y0:y1, x0:x1] = resized[y0 - top : y1 - top, x0 - left : x1 - left]
+    corner = np.array([x0, y0, x0, y0])
+    whole = placement.to_canvas(picture.boxes) - corner
+    cut = clip(whole, (y1 - y0, x1 - x0))
+    shows = ((cut[:, 2:] - cut[:, :2]) >= 2).all(1)  # pixels; less is noise
+    share = area(cut) / np.maximum(area(whole), 1e-9)
+    ignored = picture.ignored | (share < visible)
+    return (cut + corner)[shows], picture.labels[shows], ignored[shows]

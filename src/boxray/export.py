@@ -1,0 +1,175 @@
+"""From a trained network to one .onnx file that runs without torch and says all about itself."""
+
+from __future__ import annotations
+
+import copy
+import io
+import itertools
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from onnx import helper, numpy_helper
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+import boxray
+from boxray import bundle
+from boxray.bundle.metadata import is_plain
+from boxray.engines.onnx import INPUT_NAME, METADATA_KEY
+from boxray.errors import ModelError
+from boxray.files import seal, write_atomically
+from boxray.recipes import Recipe
+
+OPSET = 17
+# of the settings: paths, which are nobody's business, and what the metadata says elsewhere
+PRIVATE = ("data", "output", "classes", "classes_found", "priors")
+HALF = ".half"  # what the name of a weight stored in 16 bits ends in
+
+
+def export_run(
+    recipe: Recipe,
+    network: nn.Module,
+    run: Path,
+    *,
+    classes: tuple[str, ...],
+    settings: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+) -> Path:
+    """Write `run`/model.onnx; weights are stored in half precision and computed in single."""
+    model = bundle.Model(
+        name=_legible(run.resolve().name),
+        classes=classes,
+        coder=recipe.coder,
+        canvas_hw=recipe.canvas_hw,
+        mean=recipe.mean,
+        std=recipe.std,
+        thresholds=recipe.thresholds,
+        metrics=dict(metrics),
+        recipe={k: v for k, v in settings.items() if k not in PRIVATE},
+        training_data=tuple(_legible(Path(p).name) for p in settings["data"]),
+        licence="unstated",
+        versions={
+            "boxray": boxray.__version__,
+            "torch": torch.__version__,
+            "onnx": onnx.__version__,
+            "python": platform.python_version(),
+        },
+    )
+    path = run / bundle.MODEL_FILE
+    write_atomically(path, to_bytes(model, network))
+    return path
+
+
+def to_bytes(model: bundle.Model, network: nn.Module, *, half: bool = True) -> bytes:
+    """A sealed model file of this network; `half` stores its weights in 16 bits."""
+    graph = _graph(network, model)
+    if half:
+        store_half(graph)
+    entry = graph.metadata_props.add()
+    entry.key, entry.value = METADATA_KEY, bundle.to_text(model)
+    onnx.checker.check_model(graph)
+    return seal(graph.SerializeToString())
+
+
+def restated(content: bytes, *, name: str | None = None, licence: str | None = None) -> bytes:
+    """A model file under another name or licence, sealed anew; graph and weights stay."""
+    graph = onnx.load_from_string(content)
+    model = bundle.describe(content, "the model")
+    changed = replace(model, name=name or model.name, licence=licence or model.licence)
+    for entry in graph.metadata_props:
+        if entry.key == METADATA_KEY:
+            entry.value = bundle.to_text(changed)
+    return seal(graph.SerializeToString())
+
+
+def _legible(name: str) -> str:
+    """A folder's name as metadata can hold it: any other letter is an underscore."""
+    return "".join(letter if is_plain(letter) else "_" for letter in name)
+
+
+def _graph(network: nn.Module, model: bundle.Model) -> onnx.ModelProto:
+    """The network as an ONNX graph of free batch, height and width."""
+    network = folded(network)
+    height, width = model.canvas_hw
+    example = torch.zeros(1, 3, height, width, device=next(network.parameters()).device)
+    levels = [f"level_{stride}" for stride in model.coder.strides]
+    free = {0: "batch", 2: "height", 3: "width"}
+    axes = {INPUT_NAME: free} | {
+        level: {0: "batch", 2: f"rows_{level}", 3: f"columns_{level}"} for level in levels
+    }
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        # torch has a newer exporter, which needs another package and knows free sizes less well
+        warnings.simplefilter("ignore", DeprecationWarning)
+        warnings.filterwarnings("ignore", "Constant folding")  # the padding is not: it is cheap
+        torch.onnx.export(
+            network,
+            (example,),
+            buffer,  # type: ignore[arg-type]  # a file-like object is documented
+            input_names=[INPUT_NAME],
+            output_names=levels,
+            dynamic_axes=axes,
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def store_half(graph: onnx.ModelProto) -> None:
+    """Store every large weight in 16 bits, with a cast back to 32 before it is used, in place.
+
+    onnxruntime folds the casts when it loads the file, so speed is that of single precision.
+    """
+    casts = []
+    for weight in graph.graph.initializer:
+        if weight.data_type != onnx.TensorProto.FLOAT or np.prod(weight.dims) < 64:
+            continue
+        name = weight.name
+        stored = numpy_helper.to_array(weight).astype(np.float16)
+        weight.CopyFrom(numpy_helper.from_array(stored, f"{name}{HALF}"))
+        casts.append(helper.make_node("Cast", [weight.name], [name], to=onnx.TensorProto.FLOAT))
+    for number, cast in enumerate(casts):
+        graph.graph.node.insert(number, cast)
+
+
+def as_stored(network: nn.Module, content: bytes) -> nn.Module:
+    """The network that was exported, in torch, with exactly the weights of its model file.
+
+    For comparisons of the engines. Raises ModelError if the file holds another network.
+    """
+    plain = folded(network)
+    graph = onnx.load_from_string(content).graph
+    weights = {
+        weight.name.removesuffix(HALF): torch.tensor(numpy_helper.to_array(weight)).float()
+        for weight in graph.initializer
+    }
+    for node in graph.node:
+        if node.op_type == "Identity" and node.input[0] in weights:  # equal weights: stored once
+            weights[node.output[0]] = weights[node.input[0]]
+    wanted = plain.state_dict()
+    try:
+        plain.load_state_dict({name: weights[name] for name in wanted})
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"the model file holds another network: {error}.") from error
+    return plain
+
+
+def folded(network: nn.Module) -> nn.Module:
+    """A copy for use, not for training: each batch norm is folded into the convolution before it.
+
+    The exporter would do so itself, but give the weights other names.
+    """
+    plain = copy.deepcopy(network).eval()
+    for parent in plain.modules():
+        for (name, first), (next_name, second) in itertools.pairwise(list(parent.named_children())):
+            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+                setattr(parent, name, fuse_conv_bn_eval(first, second))
+                setattr(parent, next_name, nn.Identity())
+    return plain

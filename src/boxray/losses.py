@@ -1,0 +1,92 @@
+"""What a network is told about its raw output: one named term per cause."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from boxray.assignment import Assignment, Targets, assign, one_hot
+from boxray.boxes import paired_giou, paired_iou
+from boxray.coders.yolo_grid import YoloGrid
+
+
+@dataclass(frozen=True)
+class GridLoss:
+    """The default detector's loss: where (GIoU), whether (objectness), what (class).
+
+    Each term is a sum over the batch divided by its number of positive rows (at least one), so
+    that an image without truths is finite and teaches its empty cells only.
+    Sources: GIoU, Rezatofighi et al. 2019; objectness against the IoU of what the row says now,
+    Redmon & Farhadi 2017 (section 2, σ(to) = Pr(object)·IoU), with the modulation of quality
+    focal loss, Li et al. 2020 (equation 5), exponent `focus`; class by binary cross-entropy,
+    Redmon & Farhadi 2018 (section 2.2).
+    """
+
+    box: float
+    objectness: float
+    classification: float
+    focus: float
+
+    def __call__(
+        self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: YoloGrid
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The weighted terms for a batch; their sum is what is stepped."""
+        size_hw = raw[0].shape[-2] * coder.strides[0], raw[0].shape[-1] * coder.strides[0]
+        grid = coder.grid(size_hw)
+        numbers = coder.flatten(tuple(raw))
+        where = coder.places(grid, numbers)
+        boxes = coder.boxes(numbers[..., :4], *where)
+        assignments = [
+            assign(t, coder, n, b, size_hw)
+            for t, n, b in zip(targets, numbers.detach(), boxes.detach(), strict=True)
+        ]
+        positives = max(1, sum(len(a.rows) for a in assignments))
+        terms = [
+            self._image(*image) for image in zip(numbers, boxes, targets, assignments, strict=True)
+        ]
+        box, objectness, classification = torch.stack([torch.stack(t) for t in terms]).sum(0)
+        return {
+            "box": self.box * box / positives,
+            "objectness": self.objectness * objectness / positives,
+            "class": self.classification * classification / positives,
+        }
+
+    def _image(
+        self,
+        numbers: Float[Tensor, "rows numbers"],
+        boxes: Float[Tensor, "rows 4"],
+        targets: Targets,
+        assignment: Assignment,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over one image: 1 - GIoU, objectness, class."""
+        said = boxes[assignment.rows]
+        truth = targets.boxes[assignment.truths]
+        labels = targets.labels[assignment.truths]
+        wanted = torch.zeros_like(numbers[:, 4])
+        wanted[assignment.rows] = paired_iou(said.detach(), truth)
+        asked = ~assignment.ignored
+        asked[assignment.rows] = True
+        class_logits = numbers[assignment.rows, 5:]
+        return (
+            (1 - paired_giou(said, truth)).sum(),
+            (quality_focal(numbers[:, 4], wanted, self.focus) * asked).sum(),
+            functional.binary_cross_entropy_with_logits(
+                class_logits, one_hot(labels, class_logits.shape[1]), reduction="sum"
+            ),
+        )
+
+
+def quality_focal(
+    logits: Float[Tensor, "n"], wanted: Float[Tensor, "n"], focus: float
+) -> Float[Tensor, "n"]:
+    """|y - σ|^focus · BCE(σ, y) per entry, for targets y between 0 and 1.
+
+    Source: Li et al. 2020 (Generalized Focal Loss), equation 5; focus 0 is plain cross-entropy.
+    """
+    entropy = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
+    return entropy * (wanted - logits.sigmoid()).abs().pow(focus)

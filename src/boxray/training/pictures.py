@@ -1,0 +1,123 @@
+"""Training pictures: decoded once where memory allows, augmented anew each time."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int, UInt8
+from torch import Tensor
+from torch.utils.data import Dataset as TorchDataset
+
+from boxray import images
+from boxray.assignment import Targets
+from boxray.augmentation import GREY, Augmentation, Picture, augment
+from boxray.data import Dataset
+from boxray.errors import ImageError
+from boxray.records import Sample
+from boxray.training.schedule import Order
+
+CACHE_SHARE = 0.4  # of the memory that is free at the start
+LARGER_THAN_CANVAS = 1.25  # how much finer than the canvas pictures are kept, for zooming in
+
+TruthTensors = tuple[Tensor, Tensor, Tensor]  # boxes, labels, ignored boxes
+Item = tuple[Tensor, TruthTensors, list[str]]  # canvas, truths, what was wrong with pictures
+Batch = tuple[UInt8[Tensor, "n 3 h w"], list[TruthTensors], list[str]]
+
+
+@dataclass
+class TrainingPictures(TorchDataset[Item]):
+    """Canvas and truths for an order of the schedule.
+
+    A picture that cannot be decoded is grey and its truths are not taught; what was wrong with it
+    comes with the first canvas that would have shown it.
+    """
+
+    samples: Sequence[Sample]
+    canvas_hw: tuple[int, int]
+    augmentation: Augmentation
+    cache_bytes: int
+    _cache: dict[int, Picture] = field(default_factory=dict, repr=False)
+
+    def __getitem__(self, order: Order) -> Item:
+        random = np.random.default_rng((*order.seed, 2))
+        complaints: list[str] = []
+        pictures = [self._picture(index, complaints) for index in order.pictures]
+        seen = augment(pictures, order.size_hw, self.augmentation, random)
+        taught = ~seen.ignored
+        truths = (
+            torch.from_numpy(seen.boxes[taught]),
+            torch.from_numpy(seen.labels[taught]),
+            torch.from_numpy(seen.boxes[seen.ignored]),
+        )
+        return torch.from_numpy(seen.image).permute(2, 0, 1), truths, complaints
+
+    def _picture(self, index: int, complaints: list[str]) -> Picture:
+        if index in self._cache:
+            return self._cache[index]
+        picture, complaint = readable_picture(self.samples[index], self.canvas_hw)
+        if complaint is not None:
+            complaints.append(complaint)
+        if complaint is not None or self.cache_bytes >= picture.image.nbytes:
+            self.cache_bytes -= picture.image.nbytes
+            self._cache[index] = picture
+        return picture
+
+
+def read_picture(sample: Sample, canvas_hw: tuple[int, int]) -> Picture:
+    """A sample decoded and shrunk to little more than the canvas, with its truths."""
+    image = images.load(sample.path)
+    truths = sample.truths
+    roomy = tuple(round(side * LARGER_THAN_CANVAS) for side in canvas_hw)
+    placement = images.place(image.shape[:2], (roomy[0], roomy[1]))
+    boxes = truths.boxes
+    if placement.resized_hw[0] < image.shape[0]:
+        image = images.resize(image, placement.resized_hw)
+        scale_y, scale_x = placement.scale_yx
+        boxes = boxes * np.array([scale_x, scale_y, scale_x, scale_y])
+    ignored = truths.difficult | truths.crowd | truths.group_of
+    return Picture(image, boxes.astype(np.float32), truths.labels, ignored)
+
+
+def readable_picture(sample: Sample, canvas_hw: tuple[int, int]) -> tuple[Picture, str | None]:
+    """`read_picture`, or a grey picture that teaches nothing and what was wrong with the file."""
+    try:
+        return read_picture(sample, canvas_hw), None
+    except ImageError as error:
+        grey = np.full((*canvas_hw, 3), GREY, np.uint8)
+        nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool)
+        return Picture(grey, *nothing), f"{error} It is shown as grey, without its truths."
+
+
+def collate(items: list[Item]) -> Batch:
+    """Canvases of one size as one array; truths stay a list."""
+    return (
+        torch.stack([image for image, _, _ in items]),
+        [truths for _, truths, _ in items],
+        [complaint for _, _, complaints in items for complaint in complaints],
+    )
+
+
+def targets_of(truths: TruthTensors, device: torch.device) -> Targets:
+    """The loader's plain tensors as the record that assignment takes."""
+    boxes, labels, ignored = (part.to(device) for part in truths)
+    return Targets(boxes=boxes.float(), labels=labels, ignored=ignored.float())
+
+
+def free_memory_bytes() -> int:
+    """Memory that new data can take without swapping, as the system estimates it."""
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def box_sizes(dataset: Dataset, canvas_hw: tuple[int, int]) -> Float[np.ndarray, "n 2"]:
+    """Width and height in canvas pixels of every truth that is taught."""
+    sizes = [np.zeros((0, 2))]
+    for sample in dataset.samples:
+        truths = sample.truths
+        placed = images.place(sample.size_hw, canvas_hw).to_canvas(truths.boxes)
+        taught: Int[np.ndarray, "n"] = ~(truths.difficult | truths.crowd | truths.group_of)
+        sizes.append((placed[:, 2:] - placed[:, :2])[taught])
+    return np.concatenate(sizes)

@@ -1,0 +1,224 @@
+"""From a request to everything a training needs: data read, priors found, times estimated."""
+
+from __future__ import annotations
+
+import copy
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from boxray import data
+from boxray.boxes import like
+from boxray.coders.anchors import kmeans, split_by_level
+from boxray.data import Dataset
+from boxray.engines.pytorch import normalise
+from boxray.errors import FormatError, SettingError
+from boxray.networks.backbones import LITE0_STRIDES
+from boxray.recipes import Recipe
+from boxray.recipes.grid_lite0 import LEVELS, PRIORS_PER_LEVEL, grid_lite0
+from boxray.training.allocator import keep_freed_memory
+from boxray.training.pictures import box_sizes, targets_of
+from boxray.training.settings import (
+    Resolved,
+    TrainSettings,
+    default_batch,
+    default_epochs,
+    resolve,
+)
+
+DEFAULT_SIZE = 320
+COARSEST = max(LITE0_STRIDES)
+NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
+MOST_VALIDATIONS = 12
+VALIDATION_SHARE = 0.1  # of the training's time
+FORWARD_SHARE = 0.35  # of a training step that a forward pass alone takes
+TIMED_STEPS = 3
+EXPORT_S = 5.0  # seconds to write checkpoint and model at the end
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training about to start.
+
+    estimate_s: how long it will take, validation included; closing_s: the part of it after the
+    last step, for the last validation and the export.
+    """
+
+    recipe: Recipe
+    train: Dataset
+    val: Dataset
+    resolved: Resolved
+    estimate_s: float
+    closing_s: float
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of the whole training; of one epoch, where a time budget decides."""
+        values = self.resolved.values
+        epochs = values["epochs"] if values["epochs"] is not None else 1
+        steps: float = epochs * len(self.train.samples) / values["batch"]
+        return max(1, round(steps))
+
+
+def prepare(settings: TrainSettings) -> Prepared:
+    """Read the data, find classes and priors, build the recipe, and time a few steps.
+
+    Raises FormatError for data that cannot be learned from, SettingError for a bad request.
+    """
+    keep_freed_memory()
+    _require_device(settings.device)
+    torch.set_num_threads(settings.threads or _processors())
+    torch.manual_seed(settings.seed)
+    train, val = read_data(settings)
+    canvas_hw = canvas_of(train, settings.size or DEFAULT_SIZE)
+    priors = priors_of(train, canvas_hw)
+    recipe = grid_lite0(len(train.classes), priors, canvas_hw)
+    derived: dict[str, Any] = {
+        "recipe": recipe.name,
+        "classes_found": list(train.classes),
+        "priors": priors,
+        "images": len(train.samples),
+        "fingerprint": train.fingerprint(),
+        "split": train.split,
+        "val_split": val.split,
+        "size": settings.size or DEFAULT_SIZE,
+        "canvas_hw": list(canvas_hw),
+        "batch": settings.batch or min(default_batch(len(train.samples)), len(train.samples)),
+        "threads": torch.get_num_threads(),
+        "workers": 1 if _processors() > 1 else 0,
+        "learning_rate": recipe.optimisation.learning_rate,
+    }
+    if settings.minutes is None:
+        derived["epochs"] = round(default_epochs(len(train.samples)), 2)
+    return _estimated(settings, recipe, train, val, derived)
+
+
+def _estimated(
+    settings: TrainSettings, recipe: Recipe, train: Dataset, val: Dataset, derived: dict[str, Any]
+) -> Prepared:
+    """Add the number of validations that the time allows, and the expected time."""
+    step_s = time_step(recipe, derived["batch"])
+    if settings.minutes is not None:
+        training_s = settings.minutes * 60
+    else:
+        epochs = settings.epochs if settings.epochs is not None else derived["epochs"]
+        training_s = epochs * len(train.samples) / derived["batch"] * step_s * _mean_cost(recipe)
+    val_s = len(val.samples) * step_s / derived["batch"] * FORWARD_SHARE * 1.5 + 0.2
+    affordable = int(training_s * VALIDATION_SHARE / val_s)
+    derived["validations"] = min(MOST_VALIDATIONS, max(1, affordable))
+    resolved = resolve(settings, derived)
+    validating_s = resolved.values["validations"] * val_s if settings.minutes is None else 0.0
+    return Prepared(recipe, train, val, resolved, training_s + validating_s, val_s + EXPORT_S)
+
+
+def read_data(settings: TrainSettings) -> tuple[Dataset, Dataset]:
+    """The parts to learn from and to check on, of all folders.
+
+    Both on one list of classes: the user's, else what the part to learn from names.
+    """
+    classes = None if settings.classes is None else data.read_class_file(settings.classes)
+    train = _read_part(settings, settings.split, ("train",), classes)
+    known = classes or data.ClassMap(train.classes)
+    val = _read_part(settings, settings.val_split, ("val", "valid", "test"), known)
+    if not any(len(sample.truths) for sample in train.samples):
+        raise FormatError(
+            f"{', '.join(map(str, settings.data))}: no boxes in the part '{train.split}', "
+            f"{len(train.samples)} images. A detector learns from boxes; check the annotations."
+        )
+    return train, val
+
+
+def _require_device(device: str) -> None:
+    if device == "cuda" and not torch.cuda.is_available():
+        raise SettingError("no CUDA device: this torch sees none. Train with --device cpu.")
+
+
+def _read_part(
+    settings: TrainSettings,
+    wanted: str | None,
+    usual: tuple[str, ...],
+    classes: data.ClassMap | None,
+) -> Dataset:
+    """One part of every folder, together, without the pictures that nobody annotated."""
+    read = [
+        data.read(folder, _split_of(folder, wanted, usual), classes=classes)
+        for folder in settings.data
+    ]
+    part = data.merge(read) if len(read) > 1 else read[0]
+    return replace(part, samples=tuple(s for s in part.samples if s.labelled))
+
+
+def _split_of(folder: Path, wanted: str | None, usual: tuple[str, ...]) -> str:
+    """The split asked for, else the first of the usual ones that the folder has."""
+    if wanted is not None:
+        return wanted
+    there = data.splits(folder)
+    for name in usual:
+        if name in there:
+            return name
+    raise FormatError(
+        f"{folder} has no split {' or '.join(usual)}; it has {', '.join(there) or 'none'}. "
+        "Say which to use: --split NAME --val-split NAME."
+    )
+
+
+def canvas_of(dataset: Dataset, size: int) -> tuple[int, int]:
+    """The smallest canvas, of long side `size`, that shows nearly all pictures at their best.
+
+    Pictures of one shape (a camera's 4:3, say) need no square: the grey that letterboxing would
+    add costs time and says nothing. Sides are multiples of the coarsest stride.
+    """
+    heights, widths = np.array([sample.size_hw for sample in dataset.samples], np.float64).T
+    long_side = np.maximum(heights, widths)
+    needed = [np.quantile(side / long_side, NEARLY_ALL) * size for side in (heights, widths)]
+    height, width = (int(np.ceil(side / COARSEST) * COARSEST) for side in needed)
+    return height, width
+
+
+def priors_of(
+    dataset: Dataset, canvas_hw: tuple[int, int]
+) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Nine priors by k-means under IoU on the sizes as the canvas shows them, three per level."""
+    found = kmeans(box_sizes(dataset, canvas_hw), LEVELS * PRIORS_PER_LEVEL)
+    return split_by_level(found, LEVELS)
+
+
+def time_step(recipe: Recipe, batch: int) -> float:
+    """Seconds of one training step at full size, measured on a copy of the network."""
+    network = copy.deepcopy(recipe.network).to(memory_format=torch.channels_last).train()
+    pixels = torch.full((batch, 3, *recipe.canvas_hw), 127, dtype=torch.uint8)
+    box = like(np.array([[0.2, 0.2, 0.8, 0.8]], np.float32), torch.zeros(1)) * recipe.canvas_hw[0]
+    truths = (box, torch.zeros(1, dtype=torch.int64), torch.zeros(0, 4))
+    targets = [targets_of(truths, torch.device("cpu"))] * batch
+    fastest = float("inf")
+    for _ in range(TIMED_STEPS):
+        start = time.perf_counter()
+        raw = network(normalise(pixels, recipe.mean, recipe.std))
+        terms = recipe.loss(raw, targets, recipe.coder).values()
+        torch.autograd.backward(torch.stack(list(terms)).sum())
+        network.zero_grad()
+        fastest = min(fastest, time.perf_counter() - start)
+    return fastest * 1.1  # the optimiser, the average and the pictures come on top
+
+
+def _mean_cost(recipe: Recipe) -> float:
+    """Cost of an average step against one at full size: work grows with the canvas's area."""
+    sizes = recipe.optimisation.sizes
+    ends = [start for start, _ in sizes[1:]] + [1.0]
+    return sum((end - start) * side**2 for (start, side), end in zip(sizes, ends, strict=True))
+
+
+def class_counts(dataset: Dataset) -> dict[str, int]:
+    """How many truths each class has."""
+    counts = Counter(int(label) for sample in dataset.samples for label in sample.truths.labels)
+    return {name: counts[label] for label, name in enumerate(dataset.classes)}
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

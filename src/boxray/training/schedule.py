@@ -1,0 +1,94 @@
+"""What every step of a training does, as functions of its progress from 0 to 1."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from boxray.recipes import Optimisation
+
+
+@dataclass(frozen=True)
+class Order:
+    """What the loader is asked for: which pictures make one training canvas, how large."""
+
+    pictures: tuple[int, ...]
+    size_hw: tuple[int, int]
+    seed: tuple[int, int, int]
+
+
+@dataclass
+class Clock:
+    """How far a training is: by steps, or by time where it has a time budget.
+
+    Both are restored from a checkpoint, so a resumed training goes on where it was.
+    """
+
+    total_steps: int
+    budget_s: float | None
+    step: int = 0
+    elapsed_s: float = 0.0
+
+    @property
+    def progress(self) -> float:
+        """0 at the start, 1 at the end."""
+        if self.budget_s is None:
+            return min(1.0, self.step / self.total_steps)
+        return min(1.0, self.elapsed_s / self.budget_s)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The plan of a training: which pictures come when, how large, at which learning rate.
+
+    Everything is computed from (seed, step, progress), so that nothing but these must be saved.
+    """
+
+    numbers: Optimisation
+    canvas_hw: tuple[int, int]
+    stride: int
+    picture_count: int
+    batch: int
+    seed: int
+    mosaic_share: float
+
+    def learning_rate(self, progress: float) -> float:
+        """Share of the peak: rising in the warm-up, then a cosine down to the final share."""
+        if progress < self.numbers.warm_up:
+            return (progress + 1e-3) / (self.numbers.warm_up + 1e-3)
+        left = (progress - self.numbers.warm_up) / (1 - self.numbers.warm_up)
+        low = self.numbers.final_share
+        return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * left))
+
+    def size_hw(self, progress: float) -> tuple[int, int]:
+        """Canvas at this progress, in pixels: small first, a multiple of the largest stride."""
+        share = [side for start, side in self.numbers.sizes if progress >= start][-1]
+        height, width = (
+            max(self.stride, round(side * share / self.stride) * self.stride)
+            for side in self.canvas_hw
+        )
+        return height, width
+
+    def batches(self, clock: Clock) -> Iterator[list[Order]]:
+        """One list of orders per step, from the clock's step on, until the clock is at its end."""
+        step = clock.step
+        while clock.progress < 1 and (clock.budget_s is not None or step < clock.total_steps):
+            progress = clock.progress if clock.budget_s else step / clock.total_steps
+            yield [self._order(step, place, progress) for place in range(self.batch)]
+            step += 1
+
+    def _order(self, step: int, place: int, progress: float) -> Order:
+        seed = (self.seed, step, place)
+        random = np.random.default_rng((*seed, 1))
+        epoch, position = divmod(step * self.batch + place, self.picture_count)
+        pictures = [int(self._permutation(epoch)[position])]
+        mosaic = progress < self.numbers.mosaic_until and random.random() < self.mosaic_share
+        if mosaic:
+            pictures += random.integers(self.picture_count, size=3).tolist()
+        return Order(tuple(pictures), self.size_hw(progress), seed)
+
+    def _permutation(self, epoch: int) -> np.ndarray:
+        return np.random.default_rng((self.seed, epoch)).permutation(self.picture_count)

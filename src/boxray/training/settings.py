@@ -1,0 +1,160 @@
+"""What a user may ask of a training, and what was made of it, each value with its origin."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from boxray.errors import FormatError, SettingError
+
+# Every picture is seen this often in a default training, for data sets of this size; larger sets
+# need fewer rounds. Measured on small sets, see docs/experiments.md.
+REFERENCE_IMAGES = 200
+REFERENCE_EPOCHS = 24
+EPOCHS_EXPONENT = -0.25
+
+DEVICES = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """A request for a training. None means: work it out from the data.
+
+    data: folders in any format `boxray.data.read` knows, used together. split and val_split: the
+    parts to learn from and to check on. size: canvas side in pixels. minutes: a time budget that
+    the whole schedule is fitted to, instead of epochs. checkpoint_s: seconds between checkpoints.
+    """
+
+    data: tuple[Path, ...]
+    output: Path
+    classes: Path | None = None
+    split: str | None = None
+    val_split: str | None = None
+    epochs: float | None = None
+    minutes: float | None = None
+    batch: int | None = None
+    size: int | None = None
+    learning_rate: float | None = None
+    validations: int | None = None
+    seed: int = 0
+    threads: int | None = None
+    workers: int | None = None
+    device: str = "cpu"
+    checkpoint_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.data:
+            raise SettingError("train needs at least one data folder.")
+        if self.epochs is not None and self.minutes is not None:
+            raise SettingError("--epochs and --minutes exclude each other; give one of them.")
+        limits: dict[str, tuple[float, float]] = {
+            "epochs": (1e-3, 10_000),
+            "minutes": (0.1, 100_000),
+            "batch": (1, 1024),
+            "size": (64, 2048),
+            "learning_rate": (1e-8, 1.0),
+            "validations": (0, 1000),
+            "seed": (0, 2**32 - 1),
+            "threads": (1, 512),
+            "workers": (0, 64),
+            "checkpoint_s": (0.0, 86_400),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise SettingError(f"{name} is {value}; expected {low:g} to {high:g}.")
+        if self.device not in DEVICES:
+            raise SettingError(f"device is {self.device!r}; expected {' or '.join(DEVICES)}.")
+        if self.size is not None and self.size % 32:
+            raise SettingError(f"size is {self.size}; expected a multiple of 32, like 320.")
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """Every value a training runs with, and where it came from: default, user or derived."""
+
+    values: dict[str, Any]
+    origins: dict[str, str]
+
+    def to_json(self) -> str:
+        """The text of a run folder's settings.json."""
+        document = {
+            name: {"value": value, "origin": self.origins[name]}
+            for name, value in self.values.items()
+        }
+        return json.dumps({"schema": "boxray.settings/1", "settings": document}, indent=1) + "\n"
+
+
+def default_epochs(image_count: int) -> float:
+    """How often a default training shows each picture: more often where there are few."""
+    return float(REFERENCE_EPOCHS * (max(image_count, 20) / REFERENCE_IMAGES) ** EPOCHS_EXPONENT)
+
+
+def default_batch(image_count: int) -> int:
+    """Images per step: fewer, so more steps, where there are few."""
+    return 16 if image_count > 1000 else 8
+
+
+def resolve(settings: TrainSettings, derived: dict[str, Any]) -> Resolved:
+    """`settings` with what was None filled from `derived`, and each value's origin.
+
+    derived may add values that no user sets (classes, priors); they are kept in the record.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    request = asdict(settings)
+    defaults = {f.name: f.default for f in fields(settings)}
+    for name, value in request.items():
+        if value is None and name in derived:
+            values[name], origins[name] = derived[name], "derived"
+        else:
+            values[name] = _plain(value)
+            origins[name] = "default" if value == defaults[name] else "user"
+    for name in derived.keys() - request.keys():
+        values[name], origins[name] = derived[name], "derived"
+    return Resolved(values, origins)
+
+
+def read_resolved(path: Path) -> Resolved:
+    """The settings that a run folder was started with. FormatError if they are not readable."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))["settings"]
+        return Resolved(
+            {name: entry["value"] for name, entry in document.items()},
+            {name: entry["origin"] for name, entry in document.items()},
+        )
+    except OSError as error:
+        raise FormatError(
+            f"nothing to resume in {path.parent}: {path.name} is missing. "
+            "Give the folder that `boxray train` wrote."
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FormatError(f"{path} is not a run's settings: {error}.") from error
+
+
+def request_of(resolved: Resolved, output: Path) -> TrainSettings:
+    """The request that leads to exactly these resolved values again, for a resume.
+
+    Splits that were found are found again: over several folders, each may have its own.
+    """
+    values = {f.name: resolved.values[f.name] for f in fields(TrainSettings)}
+    for name in ("split", "val_split"):
+        if resolved.origins[name] == "derived":
+            values[name] = None
+    values["data"] = tuple(Path(p) for p in values["data"])
+    values["classes"] = None if values["classes"] is None else Path(values["classes"])
+    values["output"] = output
+    request = TrainSettings(**{k: v for k, v in values.items() if k != "epochs"})
+    return request if request.minutes is not None else replace(request, epochs=values["epochs"])
+
+
+def _plain(value: Any) -> Any:
+    """Paths and tuples as JSON has them."""
+    if isinstance(value, Path):
+        return str(value.absolute())
+    if isinstance(value, tuple):
+        return [_plain(part) for part in value]
+    return value
