@@ -1,0 +1,151 @@
+"""The options that users type, each one's name, meaning and limits written once.
+
+A value that is not understood, or outside its limits, is refused here, with the option's name.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import typer
+
+STRIDE = 32  # pixels; the coarsest cell of every model of boxray
+LARGEST_SIDE = 4096
+
+
+class CanvasSize(NamedTuple):
+    """What --size says, in pixels."""
+
+    height: int
+    width: int
+
+
+def share(text: str) -> float:
+    """A number from 0 to 1; NaN, infinity and a decimal comma are none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise typer.BadParameter(f"expected a number from 0 to 1, got {text!r}.")
+    return value
+
+
+def positive(text: str) -> float:
+    """A finite number above 0."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise typer.BadParameter(f"expected a number above 0, got {text!r}.")
+    return value
+
+
+def count(text: str) -> int:
+    """A whole number from 1 to a million, in digits."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= 1_000_000):
+        raise typer.BadParameter(f"expected a whole number from 1 to 1000000, got {text!r}.")
+    return int(text)
+
+
+def rounds(text: str) -> float:
+    """A whole number of times, for what a budget in minutes may make a fraction."""
+    return float(count(text))
+
+
+def whole(text: str) -> int:
+    """A whole number from 0 to 2147483647, in digits."""
+    if not (text.isascii() and text.isdigit() and len(text) <= 10 and int(text) < 2**31):
+        raise typer.BadParameter(f"expected a whole number from 0, got {text!r}.")
+    return int(text)
+
+
+def size(text: str) -> CanvasSize:
+    """`320` or `HxW`, in pixels."""
+    sides = [_side(part) for part in text.lower().split("x")]
+    if len(sides) > 2 or not all(sides):
+        raise typer.BadParameter(
+            f"expected a side or HEIGHTxWIDTH in pixels, multiples of {STRIDE} up to "
+            f"{LARGEST_SIDE}, like 320 or 320x480, got {text!r}."
+        )
+    return CanvasSize(sides[0], sides[-1])
+
+
+def _side(text: str) -> int:
+    """The number of pixels, 0 if it is no possible side of a canvas."""
+    good = text.isascii() and text.isdigit() and len(text) <= 5
+    return int(text) if good and int(text) <= LARGEST_SIDE and int(text) % STRIDE == 0 else 0
+
+
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
+]
+Output = Annotated[Path | None, typer.Option("--output", help="Folder for what is written.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write where something is already.")]
+Name = Annotated[
+    str | None, typer.Option("--name", metavar="NAME", help="What the model calls itself then.")
+]
+Licence = Annotated[
+    str | None, typer.Option("--licence", metavar="SPDX", help="The licence it states then.")
+]
+Model = Annotated[
+    str, typer.Option("--model", help="A shipped model's name, a run folder or an .onnx file.")
+]
+ModelArgument = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A shipped model's name, a run folder or an .onnx file."),
+]
+ScoreThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--score-threshold", parser=share, metavar="0..1", help="Show detections from this score."
+    ),
+]
+IouThreshold = Annotated[
+    float | None,
+    typer.Option(
+        "--iou-threshold",
+        parser=share,
+        metavar="0..1",
+        help="Of two boxes that overlap by more, the better stays.",
+    ),
+]
+MaxDetections = Annotated[
+    int | None,
+    typer.Option("--max-detections", parser=count, metavar="N", help="At most N per picture."),
+]
+Size = Annotated[
+    CanvasSize | None,
+    typer.Option("--size", parser=size, metavar="N|HxW", help="Canvas in pixels, multiples of 32."),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", parser=count, metavar="N", help="Threads; all processors if unset."),
+]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Split = Annotated[str | None, typer.Option("--split", help="Which part of the data set.")]
+ClassFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--classes", metavar="FILE", help="Class file: one `name: synonym, synonym` per line."
+    ),
+]
+Minutes = Annotated[
+    float | None,
+    typer.Option(
+        "--minutes", parser=positive, metavar="N", help="Fit the training into N minutes."
+    ),
+]
+Epochs = Annotated[
+    float | None,
+    typer.Option("--epochs", parser=rounds, metavar="N", help="Show every picture N times."),
+]
+Batch = Annotated[
+    int | None, typer.Option("--batch", parser=count, metavar="N", help="Pictures per step.")
+]
+Seed = Annotated[
+    int | None, typer.Option("--seed", parser=whole, metavar="N", help="Of all chance; 0 if unset.")
+]

@@ -1,0 +1,96 @@
+"""`boxray evaluate`: a model's numbers on annotated data, by an official protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxray import data
+from boxray.data.classes import ClassMap, read_class_file
+from boxray.errors import FormatError, SettingError
+from boxray.evaluation import Evaluation
+from boxray.evaluation import evaluate as judge
+from boxray.verbs.running import Running
+
+# The part that no training looked at, if there is one; then the one it was checked on.
+PREFERRED_SPLITS = ("test", "val")
+MOST_NOTES = 5  # beyond these, a person reads none
+
+
+@dataclass(frozen=True)
+class EvaluateReport:
+    """The numbers, and what they are of. display_threshold: the score that `detect` shows from."""
+
+    model: str
+    data: Path
+    evaluation: Evaluation
+    display_threshold: float
+    notes: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document `boxray.evaluate/1`, ready for json.dumps."""
+        return {
+            **self.evaluation.to_json(),
+            "model": self.model,
+            "data": str(self.data),
+            "display_threshold": self.display_threshold,
+            "errors": list(self.evaluation.errors),
+        }
+
+
+def evaluate(
+    running: Running,
+    folder: Path,
+    *,
+    split: str | None = None,
+    protocol: str = "coco",
+    classes: Path | None = None,
+    on_image: Callable[[int, int], None] | None = None,
+) -> EvaluateReport:
+    """Run a model over one split of annotated data and judge it.
+
+    split: `test` where there is one, else `val`, if not given. classes: a class file whose
+    synonyms say what the data's names mean; without it names are matched to the model's own.
+    on_image: told after each picture how many of how many are done.
+    Raises FormatError, SettingError or ModelError where the parts do not fit.
+    """
+    splits = data.splits(folder)
+    chosen = split or next((name for name in PREFERRED_SPLITS if name in splits), None)
+    if chosen is None:
+        raise FormatError(f"{folder} has neither test nor val, but {splits}: add --split NAME.")
+    detector = running.detector()
+    names = read_class_file(classes) if classes else ClassMap(detector.classes)
+    dataset = data.read(folder, chosen, classes=names)
+    if not len(dataset):
+        raise FormatError(f"the split {chosen!r} of {folder} has no images.")
+    if not dataset.report.boxes.kept and dataset.report.unmatched_classes:
+        raise SettingError(
+            f"{folder} has no box of a class that the model knows. The data has "
+            f"{', '.join(sorted(dataset.report.unmatched_classes))}; the model knows "
+            f"{', '.join(detector.classes)}. Where only names differ: --classes FILE."
+        )
+    done = 0
+
+    def count() -> None:
+        nonlocal done
+        done += 1
+        if on_image is not None:
+            on_image(done, len(dataset))
+
+    evaluation = judge(detector, dataset, protocol=protocol, split=chosen, on_image=count)
+    return EvaluateReport(
+        model=detector.name,
+        data=Path(folder),
+        evaluation=evaluation,
+        display_threshold=detector.thresholds.score_threshold,
+        notes=_notes(dataset.report),
+    )
+
+
+def _notes(account: data.Report) -> tuple[str, ...]:
+    """How the reading went: all of it in one line, then the first remarks."""
+    remarks = [str(note) for note in account.notes[:MOST_NOTES]]
+    more = len(account.notes) - len(remarks)
+    return (account.summary(), *remarks, *([f"and {more} more remarks"] if more else []))

@@ -1,0 +1,45 @@
+"""How a model is run, in the words that every verb shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from boxray import bundle
+from boxray.detectors import OneStage
+from boxray.errors import MissingExtra
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Which model, and with what; None is what the model itself says.
+
+    model: a shipped model's name, an `.onnx` file or a run folder. size: of the canvas, a side or
+    (height, width) in pixels. threads: how many work on one image, None for all processors.
+    """
+
+    model: str | Path = "default"
+    size: bundle.Size | None = None
+    threads: int | None = None
+    device: str = "cpu"
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+    max_detections: int | None = None
+
+    def detector(self) -> OneStage:
+        """The detector; ModelError or SettingError where model and settings do not fit."""
+        loaded = bundle.load(self.model, size=self.size, threads=self.threads, device=self.device)
+        return loaded.with_thresholds(
+            score_threshold=self.score_threshold,
+            iou_threshold=self.iou_threshold,
+            max_detections=self.max_detections,
+        )
+
+
+def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtra:
+    """The install line for a module of `[train]` that is not there; our own modules always are."""
+    if (error.name or "").partition(".")[0] == "boxray":
+        raise error
+    return MissingExtra(
+        f'{what} needs {error.name}, which is not installed: pip install "boxray[train]".'
+    )

@@ -1,0 +1,116 @@
+"""`boxray train` and `boxray resume`: the way to torch, which is imported when it is needed."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from rich.console import Console
+
+from boxray import bundle
+from boxray.verbs.running import missing_extra
+from boxray.verbs.terminal import shown
+
+SCHEMA = "boxray.train/1"
+RUNS = Path("runs")
+
+
+class TrainOptions(TypedDict, total=False):
+    """What a user may ask of a training; what is left out is worked out from the data.
+
+    The meanings are those of `boxray.training.TrainSettings`.
+    """
+
+    classes: Path | None
+    split: str | None
+    val_split: str | None
+    epochs: float | None
+    minutes: float | None
+    batch: int | None
+    size: int | None
+    seed: int
+    threads: int | None
+    device: str
+
+
+@dataclass(frozen=True)
+class TrainReport:
+    """How a training ended; the fields of `boxray.training.TrainResult`, where torch is not needed.
+
+    ap50 and best: the last and the highest AP50 on the validation split. wall_s: in seconds.
+    signal: the number of the one that ended it early, None if it ended by itself.
+    """
+
+    run: Path
+    steps: int
+    ap50: float | None
+    best: float | None
+    wall_s: float
+    signal: int | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document `boxray.train/1`, ready for json.dumps."""
+        return {
+            "schema": SCHEMA,
+            "run": str(self.run),
+            "model": str(self.run / bundle.MODEL_FILE),
+            "best": self.best,
+            "metrics": {"AP50": self.ap50},
+            "steps": self.steps,
+            "wall_s": self.wall_s,
+            "signal": self.signal,
+        }
+
+    def summary(self) -> list[str]:
+        """What the training left, and what to do with it, for people."""
+        run = shown(str(self.run))
+        best = "not measured" if self.best is None else f"{self.best:.3f}"
+        return [
+            f"The model is {run}/{bundle.MODEL_FILE}; best validation AP50 {best}, "
+            f"{self.steps} steps in {self.wall_s:.0f} s.",
+            f"Next: boxray evaluate {run} DATA, boxray detect PICTURE --model {run}",
+        ]
+
+
+def train(
+    data: Sequence[Path],
+    output: Path | None = None,
+    *,
+    options: TrainOptions,
+    console: Console | None = None,
+) -> TrainReport:
+    """Train on annotated folders; the run goes to `output`, or to the first free runs/NAME.
+
+    console: where progress is shown, None for nowhere. Raises MissingExtra without torch, and
+    FormatError, SettingError or OutputError before any work.
+    """
+    started = time.perf_counter()  # importing torch is part of the wait
+    try:
+        from boxray import training
+        from boxray.training.watching import Watcher
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "training") from error
+    settings = training.TrainSettings(data=tuple(data), output=output or _free_run(data), **options)
+    result = training.train(settings, Watcher(console), started=started)
+    return TrainReport(**vars(result))
+
+
+def resume(run: Path, *, console: Console | None = None) -> TrainReport:
+    """Go on with an interrupted training from its newest whole checkpoint."""
+    try:
+        from boxray import training
+        from boxray.training.watching import Watcher
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "training") from error
+    return TrainReport(**vars(training.resume(run, Watcher(console))))
+
+
+def _free_run(data: Sequence[Path]) -> Path:
+    """runs/NAME of the first data folder, with a number where that is taken."""
+    name = (data[0].resolve().name if data else "") or "run"
+    numbered = (RUNS / f"{name}-{number}" for number in itertools.count(2))
+    return next(run for run in itertools.chain([RUNS / name], numbered) if not run.exists())
