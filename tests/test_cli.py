@@ -20,6 +20,7 @@ from boxray import cli, options
 from boxray.errors import MissingExtra, OutputError
 
 VERBS = ("detect", "demo", "evaluate", "models", "train", "resume", "export")
+DATA_VERBS = ("show",)
 
 
 @pytest.fixture(scope="module")
@@ -59,18 +60,24 @@ class TestHelp:
     def test_tells_every_verb(self, boxray_says):
         code, out, err = boxray_says("--help")
         assert (0, "") == (code, err)
-        assert [] == [verb for verb in VERBS if f"  {verb} " not in out]
+        assert [] == [verb for verb in (*VERBS, "data") if f"  {verb} " not in out]
 
-    @pytest.mark.parametrize("verb", VERBS)
+    def test_of_data_tells_every_verb_of_it(self, boxray_says):
+        code, out, err = boxray_says("data", "--help")
+        assert (0, "") == (code, err)
+        assert [] == [verb for verb in DATA_VERBS if f"  {verb} " not in out]
+
+    @pytest.mark.parametrize("verb", [*VERBS, *(f"data {verb}" for verb in DATA_VERBS)])
     def test_of_a_verb_has_an_example(self, boxray_says, verb):
-        code, out, _ = boxray_says(verb, "--help")
+        code, out, _ = boxray_says(*verb.split(), "--help")
         assert 0 == code
         assert f"\n  boxray {verb}" in out
 
-    def test_without_arguments_is_wrong_use_and_goes_to_standard_error(self, boxray_says):
-        code, out, err = boxray_says()
+    @pytest.mark.parametrize("words", [[], ["data"]])
+    def test_without_a_verb_is_wrong_use_and_goes_to_standard_error(self, boxray_says, words):
+        code, out, err = boxray_says(*words)
         assert (2, "") == (code, out)
-        assert "Usage: boxray" in err
+        assert f"Usage: {' '.join(['boxray', *words])}" in err
 
     def test_the_version_is_that_of_the_package(self, boxray_says):
         assert (0, f"boxray {boxray.__version__}\n", "") == boxray_says("--version")

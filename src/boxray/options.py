@@ -98,6 +98,9 @@ ModelArgument = Annotated[
     str,
     typer.Argument(metavar="MODEL", help="A shipped model's name, a run folder or an .onnx file."),
 ]
+DataArgument = Annotated[
+    Path, typer.Argument(metavar="DATA", help="A folder of annotated pictures.")
+]
 ScoreThreshold = Annotated[
     float | None,
     typer.Option(

@@ -9,7 +9,7 @@ import boxray
 from architecture.source import PACKAGE, ROOT
 from architecture.test_minimal_imports import run
 
-NO_COMMAND_LINE = "needs src/boxray/cli.py, which is not there yet"
+NO_COMMAND_LINE = "needs src/boxray/cli/, which is not there yet"
 WITHOUT_ARGUMENTS = """
 import sys
 from boxray.cli import main
@@ -29,7 +29,7 @@ def documents() -> str:
 
 def verbs_and_options() -> Iterator[tuple[str, list[str]]]:
     """Each command by its words, `data show`, with the long options that it takes."""
-    if not (PACKAGE / "cli.py").exists():
+    if not (PACKAGE / "cli").exists():
         pytest.skip(NO_COMMAND_LINE)
     from typer.main import get_command
 
@@ -45,7 +45,7 @@ def verbs_and_options() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_asking_for_help_loads_nothing_heavy():
-    if not (PACKAGE / "cli.py").exists():
+    if not (PACKAGE / "cli").exists():
         pytest.skip(NO_COMMAND_LINE)
     assert "[]" == run(WITHOUT_ARGUMENTS)
 

@@ -31,7 +31,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> dict:
     Image.fromarray(picture).save(photo)
     done = subprocess.run(
         [sys.executable, "-m", "architecture.walk", str(photo)],
-        env={**os.environ, "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT / "tests")])},
         capture_output=True,
         text=True,
         timeout=300,

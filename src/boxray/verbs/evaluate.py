@@ -12,11 +12,11 @@ from boxray.data.classes import ClassMap, read_class_file
 from boxray.errors import FormatError, SettingError
 from boxray.evaluation import Evaluation
 from boxray.evaluation import evaluate as judge
+from boxray.verbs.reading import notes_of
 from boxray.verbs.running import Running
 
 # The part that no training looked at, if there is one; then the one it was checked on.
 PREFERRED_SPLITS = ("test", "val")
-MOST_NOTES = 5  # beyond these, a person reads none
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,5 @@ def evaluate(
         data=Path(folder),
         evaluation=evaluation,
         display_threshold=detector.thresholds.score_threshold,
-        notes=_notes(dataset.report),
+        notes=notes_of(dataset.report),
     )
-
-
-def _notes(account: data.Report) -> tuple[str, ...]:
-    """How the reading went: all of it in one line, then the first remarks."""
-    remarks = [str(note) for note in account.notes[:MOST_NOTES]]
-    more = len(account.notes) - len(remarks)
-    return (account.summary(), *remarks, *([f"and {more} more remarks"] if more else []))

@@ -1,0 +1,16 @@
+"""`boxray data …`: looking at annotated data, checking and converting it. One file per verb."""
+
+from __future__ import annotations
+
+import typer
+
+from boxray.cli.data import show
+
+app = typer.Typer(help="Look at annotated pictures, check them, convert them.")
+for verb in (show,):
+    app.add_typer(verb.app)
+
+
+@app.callback()
+def _data() -> None:
+    pass

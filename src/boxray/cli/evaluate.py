@@ -1,0 +1,50 @@
+"""`boxray evaluate`, as it is typed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from boxray import options
+from boxray.cli.process import DONE
+
+app = typer.Typer()
+
+
+@app.command(
+    "evaluate",
+    epilog="\b\n"
+    "boxray evaluate runs/bccd bccd\n"
+    "boxray evaluate default voc07 --split val --protocol voc --json\n",
+)
+def _evaluate(
+    model: options.ModelArgument,
+    data: options.DataArgument,
+    split: options.Split = None,
+    protocol: Annotated[str, typer.Option("--protocol", help="coco or voc.")] = "coco",
+    classes: options.ClassFile = None,
+    as_json: options.Json = False,
+    iou_threshold: options.IouThreshold = None,
+    size: options.Size = None,
+    threads: options.Threads = None,
+    device: options.Device = "cpu",
+) -> int:
+    """Measure a model on annotated pictures.
+
+    Average precision with its interval, and for each class.
+
+    Without --split it takes test where the data has one, else val.
+    """
+    from boxray.verbs import evaluate, evaluation_tables, running, terminal
+
+    how = running.Running(
+        model=model, size=size, threads=threads, device=device, iou_threshold=iou_threshold
+    )
+    with terminal.progress("evaluating") as on_image:
+        report = evaluate.evaluate(
+            how, data, split=split, protocol=protocol, classes=classes, on_image=on_image
+        )
+    terminal.warn(*report.notes, *report.evaluation.errors)
+    terminal.deliver(report.to_dict(), evaluation_tables.evaluation(report), as_json)
+    return DONE

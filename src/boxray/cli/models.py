@@ -1,0 +1,48 @@
+"""`boxray models` and `boxray export`, as they are typed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boxray import options
+from boxray.cli.process import DONE
+
+app = typer.Typer()
+
+
+@app.command("models", epilog="\b\nboxray models\nboxray models default\n")
+def _models(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Show everything about this one.")
+    ] = None,
+    as_json: options.Json = False,
+) -> int:
+    """List the models, or show what one says about itself."""
+    from boxray.verbs import models, tables, terminal
+
+    listings = models.models() if name is None else (models.model(name),)
+    document = models.to_dict(listings)
+    shown = [tables.listings(listings)] if name is None else [json.dumps(document, indent=2)]
+    terminal.deliver(document, shown, as_json)
+    return DONE
+
+
+@app.command("export", epilog="\b\nboxray export runs/bccd --output bccd.onnx\n")
+def _export(
+    model: options.ModelArgument,
+    output: Annotated[Path, typer.Option("--output", metavar="FILE", help="A new .onnx file.")],
+    name: options.Name = None,
+    licence: options.Licence = None,
+    as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
+) -> int:
+    """Write a model, once it is checked, as one file to take away."""
+    from boxray.verbs import export, terminal
+
+    report = export.export(model, output, name=name, licence=licence, overwrite=overwrite)
+    terminal.deliver(report.to_dict(), report.summary(), as_json)
+    return DONE

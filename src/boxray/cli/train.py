@@ -1,0 +1,88 @@
+"""`boxray train` and `boxray resume`, as they are typed."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from boxray import options
+from boxray.cli.process import DONE, when_nobody_reads
+
+if TYPE_CHECKING:
+    from boxray.verbs.train import TrainReport
+
+app = typer.Typer()
+
+
+@app.command(
+    "train",
+    epilog="\b\n"
+    "boxray train bccd --output runs/bccd\n"
+    "boxray train voc07 coco --classes voc.txt --minutes 60\n",
+)
+def _train(
+    data: Annotated[
+        list[Path], typer.Argument(metavar="DATA...", help="Folders of annotated pictures.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--output", help="The run's folder; runs/NAME if unset.")
+    ] = None,
+    minutes: options.Minutes = None,
+    epochs: options.Epochs = None,
+    classes: options.ClassFile = None,
+    split: options.Split = None,
+    batch: options.Batch = None,
+    size: options.Size = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    device: options.Device = "cpu",
+    as_json: options.Json = False,
+) -> int:
+    """Train a detector on annotated pictures.
+
+    Format, splits, classes, priors and schedule are worked out from the data.
+    Ctrl-C ends it early and leaves a usable model; a second one stops at once.
+    """
+    from boxray.verbs import terminal, train
+
+    when_nobody_reads(signal.SIG_IGN)  # a training outlives a closed window, and a lost worker
+    if size is not None and size.height != size.width:
+        raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
+    chosen = train.TrainOptions(
+        minutes=minutes,
+        epochs=epochs,
+        classes=classes,
+        split=split,
+        batch=batch,
+        size=None if size is None else size.height,
+        seed=seed or 0,
+        threads=threads,
+        device=device,
+    )
+    report = train.train(data, output, options=chosen, console=terminal.console(stderr=as_json))
+    return _show_training(report, as_json)
+
+
+@app.command("resume", epilog="\b\nboxray resume runs/bccd\n")
+def _resume(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training.")],
+    as_json: options.Json = False,
+) -> int:
+    """Go on with a training that was interrupted.
+
+    From its newest whole checkpoint; on a CPU as if nothing had happened.
+    """
+    from boxray.verbs import terminal, train
+
+    when_nobody_reads(signal.SIG_IGN)
+    return _show_training(train.resume(run, console=terminal.console(stderr=as_json)), as_json)
+
+
+def _show_training(report: TrainReport, as_json: bool) -> int:
+    from boxray.verbs import terminal
+
+    terminal.deliver(report.to_dict(), report.summary(), as_json)
+    return DONE if report.signal is None else 128 + report.signal
