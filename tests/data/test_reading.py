@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from boxray.data import ClassMap, merge, read, read_class_file, splits
 from boxray.data.partition import derived_part
+from boxray.data.report import Cause
 from boxray.data.synthetic import make
 from boxray.errors import FormatError
 
@@ -324,3 +325,24 @@ def test_voc_and_coco_files_of_the_same_photos_hold_the_same_boxes(shared):
         # more than the edges that VOC means; x1, y1 agree.
         shifted = mine.boxes + np.array([1, 1, 0, 0])
         np.testing.assert_allclose(sorted(shifted.tolist()), sorted(other.boxes.tolist()))
+
+
+def test_every_note_says_of_which_kind_the_fault_is_and_shows_the_box(tmp_path):
+    boxes = [(30, 5, 10, 50), (200, 5, 210, 9), (50, 60, 101, 80), (5, 5, 9, 9), (5, 5, 9, 9)]
+    (tmp_path / "a.xml").write_text(voc_xml(objects=[("cat", box) for box in boxes]))
+    picture(tmp_path / "a.jpg")
+    (tmp_path / "b.xml").write_text(voc_xml())
+    (tmp_path / "c.xml").write_text(voc_xml())
+    picture(tmp_path / "c.jpg", (30, 30))
+    notes = {(note.path.name, note.line): note for note in read(tmp_path).report.notes}
+    causes = {place: note.cause for place, note in notes.items()}
+    assert {
+        ("a.xml", 1): Cause.SWAPPED,
+        ("a.xml", 2): Cause.OUTSIDE,
+        ("a.xml", 3): Cause.CLIPPED,
+        ("a.xml", 5): Cause.REPEATED,
+        ("b.xml", 0): Cause.NO_PICTURE,
+        ("c.xml", 0): Cause.OTHER_SIZE,
+    } == causes
+    assert (29, 4, 10, 50) == notes["a.xml", 1].box  # edges: xmin - 1, ymin - 1
+    assert tmp_path / "a.jpg" == notes["a.xml", 1].picture

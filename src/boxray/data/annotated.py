@@ -15,8 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from boxray.boxes import area, clip, upright
-from boxray.data.report import REPAIRED, SKIPPED, Ledger
-from boxray.errors import FormatError
+from boxray.data.report import REPAIRED, SKIPPED, Cause, Fault, Ledger
 from boxray.images import header
 
 CLIP_TOLERANCE = 1e-3  # pixels; less is rounding in the file, not a repair worth a note
@@ -80,17 +79,25 @@ def frame_of(path: Path, declared_hw: tuple[int, int] | None) -> Frame:
         return Frame(size_hw, orientation)
     if orientation >= 5 and declared_hw == size_hw[::-1]:
         return Frame(size_hw, orientation, stored=True)
-    raise FormatError(
+    raise Fault(
         f"the annotation says {declared_hw[1]}x{declared_hw[0]} (width x height), "
-        f"the picture is {size_hw[1]}x{size_hw[0]}"
+        f"the picture is {size_hw[1]}x{size_hw[0]}",
+        Cause.OTHER_SIZE,
     )
 
 
-def settle(found: Sequence[Found], frame: Frame, source: Path, ledger: Ledger) -> tuple[Found, ...]:
+def settle(
+    found: Sequence[Found],
+    frame: Frame,
+    source: Path,
+    ledger: Ledger,
+    *,
+    picture: Path | None = None,
+) -> tuple[Found, ...]:
     """The objects that have a box in the picture, clipped to it and turned upright.
 
     A box that is not finite, has no area or lies outside is skipped; one that reaches over an
-    edge is clipped. Both are written into the ledger.
+    edge is clipped. Both are written into the ledger, with the picture.
     """
     if not found:
         return ()
@@ -106,21 +113,25 @@ def settle(found: Sequence[Found], frame: Frame, source: Path, ledger: Ledger) -
     kept = []
     for i, (x0, y0, x1, y1) in enumerate(clipped.tolist()):
         row = found[i]
+        place = None if frame.stored else row.box
         if not good[i]:
-            ledger.box(SKIPPED, source, row.line, _why_not(row.box))
+            cause, reason = _why_not(row.box)
+            ledger.box(SKIPPED, source, row.line, reason, cause=cause, picture=picture, box=place)
             continue
         clipping = ("the box reaches over the edge: clipped to it",) if moved[i] else ()
         if row.repairs or clipping:
-            ledger.box(REPAIRED, source, row.line, "; ".join(row.repairs + clipping))
+            cause, reason = Cause.CLIPPED if clipping else "", "; ".join(row.repairs + clipping)
+            ledger.box(REPAIRED, source, row.line, reason, cause=cause, picture=picture, box=place)
         kept.append(row._replace(box=(x0, y0, x1, y1)))
     return tuple(kept)
 
 
-def _why_not(box: tuple[float, float, float, float]) -> str:
-    """Why this is no box in the picture."""
+def _why_not(box: tuple[float, float, float, float]) -> tuple[str, str]:
+    """Why this is no box in the picture: the cause, and the reason in words."""
     x0, y0, x1, y1 = box
     if not all(map(math.isfinite, box)):
-        return f"the box {box} is not finite"
+        return Cause.BAD_ROW, f"the box {box} is not finite"
     if x1 <= x0 or y1 <= y0:
-        return f"the box {box} has no area: it needs x0 < x1 and y0 < y1"
-    return f"the box {box} lies outside the picture"
+        cause = Cause.SWAPPED if x1 < x0 or y1 < y0 else Cause.EMPTY
+        return cause, f"the box {box} has no area: it needs x0 < x1 and y0 < y1"
+    return Cause.OUTSIDE, f"the box {box} lies outside the picture"

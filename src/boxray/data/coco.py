@@ -15,7 +15,16 @@ from boxray.data.annotated import Annotated, Found, Reading, frame_of, settle
 from boxray.data.classes import fold, has_control_characters
 from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
 from boxray.data.pictures import Finder, UnsafeNameError
-from boxray.data.report import REFUSED, REPAIRED, SKIPPED, WARNING, Ledger
+from boxray.data.report import (
+    REFUSED,
+    REPAIRED,
+    SKIPPED,
+    WARNING,
+    Cause,
+    Fault,
+    Ledger,
+    cause_of,
+)
 from boxray.errors import BoxrayError, FormatError
 
 Entry: TypeAlias = dict[str, Any]  # one JSON object, not yet checked
@@ -116,9 +125,8 @@ def _categories(entries: list[Any], path: Path, ledger: Ledger) -> dict[Any, str
         if key in names or name in names.values():
             raise FormatError(f"{place}: id {key} or name '{name}' was already given.")
         if fold(name) in {fold(other) for other in names.values()}:
-            ledger.remark(
-                WARNING, path, f"category '{name}' differs from another by case or spaces"
-            )
+            reason = f"category '{name}' differs from another by case or spaces"
+            ledger.remark(WARNING, path, reason, position, cause=Cause.CLASS_SPELLING)
         names[key] = name
     if not names:
         raise FormatError(f"{path} has no categories: there would be nothing to learn.")
@@ -194,7 +202,8 @@ class _Annotations:
             try:
                 row = self._row(entry, key, position)
             except FormatError as error:
-                self.ledger.box(SKIPPED, self.path, position, str(error))
+                cause = cause_of(error, Cause.BAD_ROW)
+                self.ledger.box(SKIPPED, self.path, position, str(error), cause=cause)
                 continue
             self.rows.setdefault(key, []).append(row)
         self._look_for_other_layouts()
@@ -214,9 +223,10 @@ class _Annotations:
             raise FormatError(f"image_id {str(key)[:40]} is not among the images")
         category = entry.get("category_id")
         if not isinstance(category, int | str) or category not in self.categories:
-            raise FormatError(
+            raise Fault(
                 f"category_id {str(category)[:40]} is not among the {len(self.categories)} "
-                "categories of this file"
+                "categories of this file",
+                Cause.UNKNOWN_CLASS,
             )
         x, y, width, height = _four_numbers(entry.get("bbox"))
         repairs = self._repairs(entry)
@@ -259,10 +269,11 @@ class _Annotations:
                 self.path,
                 f"{over} of {total} boxes reach over the edge: this looks like x1, y1, x2, y2; "
                 "COCO means x, y, width, height",
+                cause=Cause.OTHER_LAYOUT,
             )
         if total and unit == total:
             reason = "all boxes are at most 1 wide and high: COCO means pixels, not shares"
-            self.ledger.remark(WARNING, self.path, reason)
+            self.ledger.remark(WARNING, self.path, reason, cause=Cause.OTHER_LAYOUT)
 
 
 def _is_finite(value: object) -> TypeGuard[float]:
@@ -275,7 +286,8 @@ def _four_numbers(values: object) -> tuple[float, float, float, float]:
     if not isinstance(values, list) or len(values) != 4 or not all(map(_is_finite, values)):
         raise FormatError(f"bbox is {str(values)[:80]}, expected four finite numbers")
     if values[2] <= 0 or values[3] <= 0:
-        raise FormatError(f"bbox {values} has no area: width and height must be above 0")
+        cause = Cause.SWAPPED if min(values[2:]) < 0 else Cause.EMPTY
+        raise Fault(f"bbox {values} has no area: width and height must be above 0", cause)
     return float(values[0]), float(values[1]), float(values[2]), float(values[3])
 
 
@@ -298,12 +310,14 @@ def _image(
         frame = frame_of(path, _declared_hw(entry))
     except (BoxrayError, OSError) as error:
         fate = REFUSED if isinstance(error, UnsafeNameError) else SKIPPED
-        ledger.image(fate, source, f"image {str(entry['id'])[:40]}: {error}")
+        reason = f"image {str(entry['id'])[:40]}: {error}"
+        ledger.image(fate, source, reason, cause=cause_of(error, Cause.BAD_FILE))
         ledger.boxes[SKIPPED] += len(found)
         return None
     if _declared_hw(entry) is None:
         ledger.image(REPAIRED, source, f"image {entry['id']}: no width and height: taken from it")
-    return Annotated(path, frame, settle(found, frame, source, ledger), source)
+    settled = settle(found, frame, source, ledger, picture=path)
+    return Annotated(path, frame, settled, source)
 
 
 def _declared_hw(entry: Entry) -> tuple[int, int] | None:

@@ -8,14 +8,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-from boxray.errors import FormatError
+from boxray.data.report import Cause, Fault
 
 _SUFFIXES = frozenset({"jpg", "jpeg", "png", "bmp", "webp", "gif", "tif", "tiff"})
 _FORMS: tuple[Literal["NFC", "NFD"], ...] = ("NFC", "NFD")
 
 
-class UnsafeNameError(FormatError):
+class UnsafeNameError(Fault):
     """A file name that tries to leave the data set."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, Cause.UNSAFE_PATH)
 
 
 def without_suffix(name: str) -> str | None:
@@ -44,10 +47,10 @@ class Finder:
     def find(self, name: object) -> Path:
         """The picture of this name in one of the folders, however its accents are encoded.
 
-        Raises FormatError where there is none, UnsafeNameError for a name that leads elsewhere.
+        Raises Fault where there is none, UnsafeNameError for a name that leads elsewhere.
         """
         if not isinstance(name, str) or not name:
-            raise FormatError("it has no file_name")
+            raise Fault("it has no file_name", Cause.NO_PICTURE)
         reason = _unsafe(name)
         if reason:
             raise UnsafeNameError(f"file_name {name[:80]!r} is refused: {reason}")
@@ -58,7 +61,7 @@ class Finder:
                     self.folders = [folder, *(other for other in self.folders if other != folder)]
                     return path
         where = ", ".join(str(folder) for folder in self.folders)
-        raise FormatError(f"there is no picture {name[:80]!r} in {where}")
+        raise Fault(f"there is no picture {name[:80]!r} in {where}", Cause.NO_PICTURE)
 
 
 def _unsafe(name: str) -> str:

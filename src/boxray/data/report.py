@@ -8,10 +8,47 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from boxray.errors import FormatError, ImageError
+
 REPAIRED, SKIPPED, REFUSED, WARNING = "repaired", "skipped", "refused", "warning"
+
+
+class Cause:
+    """What kind of fault a note is about, for programs; the reason says it in words."""
+
+    OTHER = ""
+    NO_PICTURE = "missing-image"
+    BAD_PICTURE = "unreadable-image"
+    BAD_FILE = "unreadable-annotation"
+    UNSAFE_PATH = "unsafe-path"
+    OTHER_SIZE = "size-mismatch"
+    BAD_ROW = "unreadable-box"
+    UNKNOWN_CLASS = "unknown-class"
+    CLASS_SPELLING = "class-spelling"
+    SWAPPED = "swapped-box"
+    EMPTY = "empty-box"
+    OUTSIDE = "outside-box"
+    CLIPPED = "clipped-box"
+    REPEATED = "duplicate-box"
+    OTHER_LAYOUT = "other-layout"
+
+
+class Fault(FormatError):
+    """A FormatError that tells which `Cause` it is of."""
+
+    def __init__(self, message: str, cause: str) -> None:
+        super().__init__(message)
+        self.cause = cause
+
+
+def cause_of(error: Exception, otherwise: str) -> str:
+    """The cause of an error that a reader met: its own, the picture's, or this one."""
+    if isinstance(error, Fault):
+        return error.cause
+    return Cause.BAD_PICTURE if isinstance(error, ImageError | OSError) else otherwise
 
 
 @dataclass(frozen=True)
@@ -20,7 +57,9 @@ class Note:
 
     line: the line, or the position (from 1) of the object in its file; 0 where it is about the
     whole file. severity: repaired, skipped, refused or warning. count: how often the same
-    happened in this file; `line` is then the first place.
+    happened in this file; `line`, `picture` and `box` are then the first one's. cause: one of
+    `Cause`. picture, box: the image it is about, and the edges as the file states them, where
+    there are such.
     """
 
     path: Path
@@ -28,6 +67,9 @@ class Note:
     severity: str
     reason: str
     count: int = 1
+    cause: str = Cause.OTHER
+    picture: Path | None = None
+    box: tuple[float, float, float, float] | None = None
 
     def __str__(self) -> str:
         place = f"{self.path}, object {self.line}" if self.line else f"{self.path}"
@@ -107,38 +149,47 @@ class Ledger:
         self.images: Counter[str] = Counter()
         self.boxes: Counter[str] = Counter()
         self.unmatched: Counter[str] = Counter()
-        self._notes: dict[tuple[Path, str, str], tuple[int, int]] = {}
+        self._notes: dict[tuple[Path, str, str, str], Note] = {}
 
-    def image(self, fate: str, path: Path, reason: str) -> None:
+    def image(self, fate: str, path: Path, reason: str, *, cause: str = Cause.OTHER) -> None:
         """Count one image as repaired, skipped or refused."""
         self.images[fate] += 1
-        self._write(path, 0, fate, reason)
+        self._write(Note(path, 0, fate, reason, cause=cause))
 
-    def box(self, fate: str, path: Path, line: int, reason: str) -> None:
+    def box(
+        self,
+        fate: str,
+        path: Path,
+        line: int,
+        reason: str,
+        *,
+        cause: str = Cause.OTHER,
+        picture: Path | None = None,
+        box: tuple[float, float, float, float] | None = None,
+    ) -> None:
         """Count one box as repaired or skipped."""
         self.boxes[fate] += 1
-        self._write(path, line, fate, reason)
+        self._write(Note(path, line, fate, reason, cause=cause, picture=picture, box=box))
 
-    def remark(self, severity: str, path: Path, reason: str, line: int = 0) -> None:
+    def remark(
+        self, severity: str, path: Path, reason: str, line: int = 0, *, cause: str = Cause.OTHER
+    ) -> None:
         """Note what concerns no image and no box in particular, or one already counted."""
-        self._write(path, line, severity, reason)
+        self._write(Note(path, line, severity, reason, cause=cause))
 
     def close(self, images_kept: int, boxes_kept: int) -> Report:
         """The account, given what came out at the far end."""
         return Report(
             _tally(self.images, images_kept, 0),
             _tally(self.boxes, boxes_kept, self.unmatched.total()),
-            tuple(
-                Note(path, line, severity, reason, count)
-                for (path, severity, reason), (line, count) in self._notes.items()
-            ),
+            tuple(self._notes.values()),
             dict(self.unmatched),
         )
 
-    def _write(self, path: Path, line: int, severity: str, reason: str) -> None:
-        key = (path, severity, reason)
-        first, count = self._notes.get(key, (line, 0))
-        self._notes[key] = (first, count + 1)
+    def _write(self, note: Note) -> None:
+        key = (note.path, note.severity, note.cause, note.reason)
+        first = self._notes.get(key)
+        self._notes[key] = note if first is None else replace(first, count=first.count + 1)
 
 
 def _tally(counts: Counter[str], kept: int, unmatched: int) -> Tally:

@@ -24,7 +24,16 @@ from boxray.data.annotated import (
 from boxray.data.classes import has_control_characters
 from boxray.data.partition import DERIVED, DERIVED_NOTE, derived_part, in_order, plain
 from boxray.data.pictures import by_stem, without_suffix
-from boxray.data.report import REFUSED, REPAIRED, SKIPPED, WARNING, Ledger
+from boxray.data.report import (
+    REFUSED,
+    REPAIRED,
+    SKIPPED,
+    WARNING,
+    Cause,
+    Fault,
+    Ledger,
+    cause_of,
+)
 from boxray.errors import BoxrayError, FormatError
 
 MAX_DEPTH = 64
@@ -182,18 +191,20 @@ class _Image:
         self.ledger.images["read"] += 1
         place = self.annotation or self.picture or Path(self.stem)
         if "/" in self.stem or "\\" in self.stem:
-            self.ledger.image(REFUSED, place, "an image name must not be a path")
+            reason = "an image name must not be a path"
+            self.ledger.image(REFUSED, place, reason, cause=Cause.UNSAFE_PATH)
             return None
         try:
             if self.picture is None:
-                raise FormatError(f"there is no picture '{self.stem}'")
+                raise Fault(f"there is no picture '{self.stem}'", Cause.NO_PICTURE)
             if self.annotation is None:
                 return Annotated(
                     self.picture, frame_of(self.picture, None), (), place, labelled=False
                 )
             return self._annotated(self.picture, self.annotation)
         except (BoxrayError, OSError) as error:
-            self.ledger.image(SKIPPED, place, str(error))
+            cause = cause_of(error, Cause.BAD_FILE)
+            self.ledger.image(SKIPPED, place, str(error), cause=cause)
             return None
 
     def _annotated(self, picture: Path, source: Path) -> Annotated:
@@ -212,7 +223,8 @@ class _Image:
             self.ledger.image(REPAIRED, source, "; ".join(reasons))
         found = _objects(objects, source, self.ledger, self.zero_based)
         found = _without_repeats(found, source, self.ledger)
-        return Annotated(picture, frame, settle(found, frame, source, self.ledger), source)
+        settled = settle(found, frame, source, self.ledger, picture=picture)
+        return Annotated(picture, frame, settled, source)
 
 
 def _parse(path: Path) -> Element:
@@ -273,7 +285,7 @@ def _objects(
                 _corners(element),
             )
         except FormatError as error:
-            ledger.box(SKIPPED, source, position, str(error))
+            ledger.box(SKIPPED, source, position, str(error), cause=Cause.BAD_ROW)
             continue
         repairs = [f"spaces around the name '{name}'"] if name != raw_name else []
         repairs += ["no <difficult>: 0 is meant"] if element.find("difficult") is None else []
@@ -289,7 +301,8 @@ def _without_repeats(found: list[Found], source: Path, ledger: Ledger) -> list[F
         same = first.setdefault((row.name, row.box), row)
         if same is not row:
             ledger.boxes[SKIPPED] += 1
-            ledger.remark(REPAIRED, source, f"the same as object {same.line}: one kept", row.line)
+            reason = f"the same as object {same.line}: one kept"
+            ledger.remark(REPAIRED, source, reason, row.line, cause=Cause.REPEATED)
     return list(first.values())
 
 
