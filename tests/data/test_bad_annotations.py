@@ -53,9 +53,9 @@ def answer_of(folder: Path) -> str:
     assert report.images.adds_up
     assert report.boxes.adds_up
     if report.images.skipped or report.images.refused:
-        assert not dataset.samples
+        assert all(not sample.labelled for sample in dataset.samples)
         return "X"
-    if any(note.severity == "skipped" for note in report.notes):
+    if any(note.severity == "skipped" for note in report.notes) or report.boxes.refused:
         return "S"
     return "F" if any(note.severity == "repaired" for note in report.notes) else "OK"
 
@@ -84,6 +84,70 @@ def test_a_coco_file_gets_the_answer_of_the_table(tmp_path, name, content, answe
     assert answer == answer_of(tmp_path)
     assert time.process_time() - start < 2
     assert before == digest(tmp_path)
+
+
+HEADER = "ImageID,Source,LabelName,Confidence,XMin,XMax,YMin,YMax,IsOccluded,IsTruncated,IsGroupOf"
+OPEN_IMAGES_FILE = {"hierarchy": "hierarchy.json", "classes_csv": "class-descriptions.csv"}
+
+
+def open_images(folder: Path, name: str, content: bytes) -> None:
+    """A data set of one picture, with the case's file in the place of one of its own."""
+    row = "000026e7ee790996,xclick,/m/1,1,0.1,0.3,0.2,0.4,0,0,0"
+    (folder / "boxes.csv").write_text(f"{HEADER}\n{row}\n")
+    classes = "/m/1,Cat\n/m/07j7r,Tree\n/m/0c9ph5,Flower\n"
+    (folder / "class-descriptions.csv").write_text(classes)
+    kind = next((kind for kind in OPEN_IMAGES_FILE if name.startswith(kind)), "")
+    (folder / OPEN_IMAGES_FILE.get(kind, "boxes.csv")).write_bytes(content)
+    picture(folder / "000026e7ee790996.jpg")
+
+
+@pytest.mark.parametrize("name, content, answer", cases("openimages"))
+def test_an_open_images_file_gets_the_answer_of_the_table(tmp_path, name, content, answer):
+    open_images(tmp_path, name, content)
+    before, start = digest(tmp_path), time.process_time()
+    assert answer == answer_of(tmp_path)
+    assert time.process_time() - start < 2
+    assert before == digest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("semicolon", "not separated by commas"),
+        ("tab", "not separated by commas"),
+        ("utf16", "not UTF-8"),
+        ("quote_unclosed", "line 2: a quote is opened and never closed"),
+        ("field_200kB", "line 2: field larger than"),
+        ("missing_column", "no column XMax"),
+        ("no_header", "no column ImageID"),
+        ("dup_column", "XMin is there twice"),
+        ("hierarchy_cycle", "a is a kind of itself"),
+        ("classes_csv_dup", "line 2: the label /m/1 was already given"),
+    ],
+)
+def test_a_refused_open_images_file_says_where_and_why(tmp_path, shared, name, words):
+    content = next(case.values[1] for case in cases("openimages") if case.values[0] == name)
+    open_images(tmp_path, name, content)
+    with pytest.raises(FormatError, match=words):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name, words",
+    [
+        ("header_only", "has no rows"),
+        ("label_display_name", "it is a display name, /m/1 is meant"),
+        ("image_id_prefix", "only what follows the last / is one"),
+        ("image_id_traversal", "leads out of the data set"),
+        ("pixels", "looks like pixels"),
+        ("confidence_0_box", "found absent, not a box"),
+        ("image_missing", "no picture for 1 images, like ffffffffffffffff"),
+    ],
+)
+def test_an_odd_open_images_row_is_told_with_a_hint(tmp_path, shared, name, words):
+    content = next(case.values[1] for case in cases("openimages") if case.values[0] == name)
+    open_images(tmp_path, name, content)
+    assert [note for note in read(tmp_path).report.notes if words in note.reason]
 
 
 def read_coco(folder: Path, name: str) -> Dataset:

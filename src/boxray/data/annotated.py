@@ -7,6 +7,7 @@ picture is settled here, once for all formats.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,10 +16,13 @@ from typing import NamedTuple
 import numpy as np
 
 from boxray.boxes import area, clip, upright
+from boxray.data.hierarchy import Hierarchy
 from boxray.data.report import REPAIRED, SKIPPED, Cause, Fault, Ledger
 from boxray.images import header
 
 CLIP_TOLERANCE = 1e-3  # pixels; less is rounding in the file, not a repair worth a note
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Found(NamedTuple):
@@ -51,21 +55,38 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotated:
-    """One image with its settled objects."""
+    """One image with its settled objects.
+
+    present, absent: names of classes that a person looked for in it and found, or did not.
+    """
 
     path: Path
     frame: Frame
     found: tuple[Found, ...]
     source: Path
     labelled: bool = True
+    present: frozenset[str] = frozenset()
+    absent: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Reading:
-    """All images of a split, and the class names of the whole data set in their order."""
+    """All images of a split, and the class names of the whole data set in their order.
+
+    hierarchy: which class is a kind of which, where the data set says so.
+    """
 
     classes: tuple[str, ...]
     images: tuple[Annotated, ...]
+    hierarchy: Hierarchy | None = None
+
+
+def plain_number(text: str) -> float:
+    """The number that plain ASCII digits with a decimal point write, or NaN.
+
+    Python's float would also take `nan`, `1_0` and the digits of every script.
+    """
+    return float(text) if _NUMBER.fullmatch(text) else math.nan
 
 
 def frame_of(path: Path, declared_hw: tuple[int, int] | None) -> Frame:
@@ -124,6 +145,18 @@ def settle(
             ledger.box(REPAIRED, source, row.line, reason, cause=cause, picture=picture, box=place)
         kept.append(row._replace(box=(x0, y0, x1, y1)))
     return tuple(kept)
+
+
+def without_repeats(found: Sequence[Found], source: Path, ledger: Ledger) -> list[Found]:
+    """Each (name, box) once, with the first one's flags."""
+    first: dict[tuple[object, ...], Found] = {}
+    for row in found:
+        same = first.setdefault((row.name, row.box), row)
+        if same is not row:
+            ledger.boxes[SKIPPED] += 1
+            reason = f"the same as object {same.line}: one kept"
+            ledger.remark(REPAIRED, source, reason, row.line, cause=Cause.REPEATED)
+    return list(first.values())
 
 
 def _why_not(box: tuple[float, float, float, float]) -> tuple[str, str]:

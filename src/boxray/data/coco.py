@@ -54,6 +54,7 @@ def recognise(path: Path) -> Layout | None:
         if files:
             return Layout(path, _by_split(files))
     files = sorted(path.glob("annotations/*.json")) or sorted(path.glob("*.json"))
+    files = [file for file in files if "hierarchy" not in file.name]  # of Open Images' classes
     return Layout(path, _by_split(files)) if len(files) == 1 else None
 
 

@@ -12,16 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from boxray.boxes import area
-from boxray.data import coco, voc
+from boxray.data import coco, open_images, voc
 from boxray.data.annotated import Annotated, Reading
 from boxray.data.classes import ClassMap
+from boxray.data.hierarchy import Hierarchy
 from boxray.data.partition import DERIVED, plain
 from boxray.data.report import Ledger, Report, total
 from boxray.errors import FormatError
 from boxray.records import NO_TRUTHS, Sample, Truths
 
-FORMATS = ("voc", "coco")
-Layout = voc.Layout | coco.Layout
+FORMATS = ("voc", "coco", "open-images")
+Layout = voc.Layout | coco.Layout | open_images.Layout
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ class Dataset:
     """Images with their truths, and the account of how they were read.
 
     classes: the names that the truths' labels index. split: what was asked for, `all` for
-    everything. roots: the folders that the images' paths are told relative to.
+    everything. roots: the folders that the images' paths are told relative to. hierarchy: which
+    class is a kind of which, where the data set says so (Open Images).
     """
 
     name: str
@@ -38,6 +40,7 @@ class Dataset:
     split: str
     report: Report
     roots: tuple[Path, ...] = ()
+    hierarchy: Hierarchy | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -70,12 +73,13 @@ def read(
     format: str | None = None,  # noqa: A002  the word that users type
     zero_based: bool = False,
 ) -> Dataset:
-    """The data set in `folder` (or the COCO file itself), or one split of it.
+    """The data set in `folder` (or the COCO file or Open Images table), or one split of it.
 
     classes: the classes that are wanted and their synonyms; without it all classes are kept,
-    in the order of their COCO ids, or sorted by name for VOC. format: `voc` or `coco`, where the
-    folder does not tell. zero_based: VOC files whose first pixel is 0. Without splits of its own
-    a data set is divided 80/20 by the hash of its file names. The files are only ever read.
+    in the order of their COCO ids or of Open Images' list of classes, or by name. format: `voc`,
+    `coco` or `open-images`, where the folder does not tell. zero_based: VOC files whose first
+    pixel is 0. Without splits of its own a data set is divided 80/20 by the hash of its file
+    names. The files are only ever read.
     Raises FormatError where the folder is no data set, or has no such split.
     """
     folder = Path(folder)
@@ -84,12 +88,14 @@ def read(
     ledger = Ledger()
     if isinstance(layout, voc.Layout):
         reading = voc.read(layout, wanted, ledger, zero_based=zero_based)
-    else:
+    elif isinstance(layout, coco.Layout):
         reading = coco.read(layout, wanted, ledger)
+    else:
+        reading = open_images.read(layout, wanted, ledger)
     samples, names = _label(reading, classes, ledger)
     report = ledger.close(len(samples), sum(len(sample.truths) for sample in samples))
     name = layout.root.resolve().name
-    return Dataset(name, names, samples, wanted or "all", report, (layout.root,))
+    return Dataset(name, names, samples, wanted or "all", report, (layout.root,), reading.hierarchy)
 
 
 def merge(datasets: Sequence[Dataset]) -> Dataset:
@@ -127,25 +133,28 @@ def _recognise(folder: Path, format_name: str | None) -> Layout:
         raise FormatError(f"there is no data set at {folder}: no such file or folder.")
     if format_name not in (None, *FORMATS):
         raise FormatError(f"no format '{format_name}': expected one of {', '.join(FORMATS)}.")
-    found: list[Layout] = []
-    if folder.is_dir() and format_name != "coco":
-        as_voc = voc.recognise(folder)
-        found += [as_voc] if as_voc else []
-    if format_name != "voc":
-        as_coco = coco.recognise(folder)
-        found += [as_coco] if as_coco else []
+    found: dict[str, Layout] = {}
+    for name, recognise in (
+        ("voc", voc.recognise),
+        ("coco", coco.recognise),
+        ("open-images", open_images.recognise),
+    ):
+        if format_name in (None, name) and (name != "voc" or folder.is_dir()):
+            layout = recognise(folder)
+            found |= {name: layout} if layout else {}
     if len(found) > 1:
+        names = " and ".join(f"'{name}'" for name in found)
         raise FormatError(
-            f"{folder} holds both VOC and COCO annotations: "
-            "say which with the format 'voc' or 'coco'."
+            f"{folder} holds annotations in several formats: say which with the format {names}."
         )
     if not found:
         raise FormatError(
             f"{folder} is not a data set that boxray knows. Expected for VOC: Annotations/*.xml "
             "beside JPEGImages/, or XML files beside their pictures; for COCO: "
-            "annotations/instances_*.json, or one JSON file."
+            "annotations/instances_*.json, or one JSON file; for Open Images: a CSV table of boxes "
+            "with the columns ImageID, LabelName, XMin, XMax, YMin, YMax."
         )
-    return found[0]
+    return next(iter(found.values()))
 
 
 def _existing(split: str, layout: Layout, folder: Path) -> str:
@@ -169,7 +178,8 @@ def _label(
     labels = exact if classes is None else {}
     samples = []
     for image in reading.images:
-        for name in {row.name for row in image.found} - labels.keys():
+        named = {row.name for row in image.found} | image.present | image.absent
+        for name in named - labels.keys():
             label = wanted.label_of(name)
             labels[name] = -1 if label is None else label
         ledger.unmatched.update(row.name for row in image.found if labels[row.name] < 0)
@@ -201,5 +211,11 @@ def _sample(image: Annotated, labels: dict[str, int]) -> Sample:
         image.frame.size_hw,
         truths,
         orientation=image.frame.orientation,
+        verified_present=_labels_of(image.present, labels),
+        verified_absent=_labels_of(image.absent, labels),
         labelled=image.labelled,
     )
+
+
+def _labels_of(names: frozenset[str], labels: dict[str, int]) -> frozenset[int]:
+    return frozenset(labels[name] for name in names) - {-1}

@@ -27,6 +27,16 @@ def without_suffix(name: str) -> str | None:
     return stem if suffix.lower() in _SUFFIXES else None
 
 
+def by_name(folders: Sequence[Path]) -> dict[str, Path]:
+    """Every picture by the name of its file, accents composed (NFC); an earlier folder wins."""
+    found: dict[str, Path] = {}
+    for folder in folders:
+        for name in sorted(path.name for path in folder.iterdir()):
+            if without_suffix(name):
+                found.setdefault(unicodedata.normalize("NFC", name), folder / name)
+    return found
+
+
 def by_stem(folders: Sequence[Path]) -> dict[str, Path]:
     """Every picture by its name without ending; an earlier folder wins."""
     found: dict[str, Path] = {}

@@ -19,7 +19,9 @@ from boxray.data.annotated import (
     Found,
     Reading,
     frame_of,
+    plain_number,
     settle,
+    without_repeats,
 )
 from boxray.data.classes import has_control_characters
 from boxray.data.partition import DERIVED, DERIVED_NOTE, derived_part, in_order, plain
@@ -38,7 +40,6 @@ from boxray.errors import BoxrayError, FormatError
 
 MAX_DEPTH = 64
 MAX_BYTES = 4 << 20  # some 8,000 objects
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _PER_CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
 _PER_CLASS_LINE = re.compile(r"\S+\s+(-1|0|1)")
 _PICTURE_FOLDERS = ("JPEGImages", "images", "../JPEGImages", "../images")
@@ -222,7 +223,7 @@ class _Image:
         if reasons:
             self.ledger.image(REPAIRED, source, "; ".join(reasons))
         found = _objects(objects, source, self.ledger, self.zero_based)
-        found = _without_repeats(found, source, self.ledger)
+        found = without_repeats(found, source, self.ledger)
         settled = settle(found, frame, source, self.ledger, picture=picture)
         return Annotated(picture, frame, settled, source)
 
@@ -294,18 +295,6 @@ def _objects(
     return found
 
 
-def _without_repeats(found: list[Found], source: Path, ledger: Ledger) -> list[Found]:
-    """Each (name, box) once, with the first one's flags."""
-    first: dict[tuple[object, ...], Found] = {}
-    for row in found:
-        same = first.setdefault((row.name, row.box), row)
-        if same is not row:
-            ledger.boxes[SKIPPED] += 1
-            reason = f"the same as object {same.line}: one kept"
-            ledger.remark(REPAIRED, source, reason, row.line, cause=Cause.REPEATED)
-    return list(first.values())
-
-
 def _name(raw: str) -> str:
     name = raw.strip()
     if not name:
@@ -336,6 +325,5 @@ def _corners(element: Element) -> tuple[float, float, float, float]:
 
 
 def _number(text: str | None) -> float:
-    """The number that plain ASCII digits write, or NaN."""
-    stripped = (text or "").strip()
-    return float(stripped) if _NUMBER.fullmatch(stripped) else math.nan
+    """The number in an element, spaces around it apart, or NaN."""
+    return plain_number((text or "").strip())
