@@ -29,6 +29,9 @@ class Saying:
     """A coder that says the same boxes, in canvas pixels, whatever the engine says."""
 
     boxes: tuple[tuple[float, float, float, float], ...]
+    strides = (32,)
+    channels = (1,)
+    canvas_multiple = 32
 
     def encode(self, boxes, rows, size_hw):
         raise NotImplementedError

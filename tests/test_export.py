@@ -13,8 +13,8 @@ from boxray.detectors import OneStage
 from boxray.engines.pytorch import TorchEngine
 from boxray.errors import ModelError
 from boxray.files import verify_seal
-from boxray.recipes import Recipe
 from boxray.recipes.grid_lite0 import grid_lite0
+from boxray.recipes.recipe import Recipe
 from boxray.selection import Thresholds
 
 CLASSES = ("ant", "bee", "cat")

@@ -21,11 +21,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 import boxray
 from boxray import bundle
-from boxray.bundle.metadata import is_plain
+from boxray.bundle.fields import is_plain
 from boxray.engines.onnx import INPUT_NAME, METADATA_KEY
 from boxray.errors import ModelError
 from boxray.files import seal, write_atomically
-from boxray.recipes import Recipe
+from boxray.recipes.recipe import Recipe
 
 OPSET = 17
 # of the settings: paths, which are nobody's business, and what the metadata says elsewhere

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float
@@ -13,6 +14,19 @@ from torch.nn import functional
 from boxray.assignment import Assignment, Targets, assign, one_hot
 from boxray.boxes import paired_giou, paired_iou
 from boxray.coders.yolo_grid import YoloGrid
+
+
+@runtime_checkable
+class Loss(Protocol):
+    """What a one-stage network is told: the named terms for a batch; their sum is stepped."""
+
+    def __call__(
+        self,
+        raw: Sequence[Tensor],
+        targets: Sequence[Targets],
+        coder: Any,  # each loss knows the numbers of one kind of coder
+    ) -> dict[str, Float[Tensor, ""]]:
+        """The weighted terms, finite on images without truths."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,8 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from boxray import recipes
+
 STRIDE = 32  # pixels; the coarsest cell of every model of boxray
 LARGEST_SIDE = 4096
 
@@ -135,6 +137,10 @@ ClassFile = Annotated[
     typer.Option(
         "--classes", metavar="FILE", help="Class file: one `name: synonym, synonym` per line."
     ),
+]
+Recipe = Annotated[
+    str,
+    typer.Option("--recipe", metavar="NAME", help=f"One of: {', '.join(recipes.TABLE)}."),
 ]
 Minutes = Annotated[
     float | None,

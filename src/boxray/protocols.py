@@ -14,7 +14,20 @@ Raw: TypeAlias = tuple[Array, ...]  # one array per pyramid level, (channels, ro
 
 @runtime_checkable
 class Coder(Protocol):
-    """An inverse pair between boxes and the numbers a network is trained to say."""
+    """An inverse pair between boxes and the numbers a network is trained to say.
+
+    strides: canvas pixels per cell of each level, finest first. channels: of each level's map.
+    canvas_multiple: the sides of a canvas, in pixels, must be multiples of this.
+    """
+
+    @property
+    def strides(self) -> tuple[int, ...]: ...
+
+    @property
+    def channels(self) -> tuple[int, ...]: ...
+
+    @property
+    def canvas_multiple(self) -> int: ...
 
     def encode(
         self, boxes: Float[Array, "n 4"], rows: Int[Array, "n"], size_hw: tuple[int, int]

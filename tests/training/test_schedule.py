@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from boxray.recipes import Optimisation
+from boxray.recipes.recipe import Optimisation
 from boxray.training.schedule import Clock, Schedule
 
 NUMBERS = Optimisation(

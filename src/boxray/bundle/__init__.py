@@ -61,7 +61,7 @@ def from_bytes(
     canvas_hw = model.canvas_hw
     if size is not None:
         sides = (size, size) if isinstance(size, int) else size
-        canvas_hw = checked_canvas(sides, max(model.coder.strides), SettingError)
+        canvas_hw = checked_canvas(sides, model.coder.canvas_multiple, SettingError)
     return OneStage(
         engine=OnnxEngine(session, model.mean, model.std),
         coder=model.coder,
@@ -142,8 +142,7 @@ def _unknown(given: str, names: tuple[str, ...]) -> str:
 
 def _require_outputs(model: Model, channels: tuple[int | str | None, ...]) -> None:
     """The graph's outputs against what the coder will read; open dimensions pass."""
-    per_prior = 5 + len(model.classes)
-    expected = tuple(len(level) * per_prior for level in model.coder.priors)
+    expected = model.coder.channels
     fits = len(channels) == len(expected) and all(
         got == want or not isinstance(got, int)
         for got, want in zip(channels, expected, strict=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from boxray import options
+from boxray import options, recipes
 from boxray.cli.process import DONE, when_nobody_reads
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def _train(
     output: Annotated[
         Path | None, typer.Option("--output", help="The run's folder; runs/NAME if unset.")
     ] = None,
+    recipe: options.Recipe = recipes.DEFAULT,
     minutes: options.Minutes = None,
     epochs: options.Epochs = None,
     classes: options.ClassFile = None,
@@ -52,6 +53,7 @@ def _train(
     if size is not None and size.height != size.width:
         raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
     chosen = train.TrainOptions(
+        recipe=recipe,
         minutes=minutes,
         epochs=epochs,
         classes=classes,

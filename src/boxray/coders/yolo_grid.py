@@ -72,6 +72,16 @@ class YoloGrid:
         """Raw numbers per row: tx, ty, tw, th, to and the class logits."""
         return 5 + self.class_count
 
+    @property
+    def channels(self) -> tuple[int, ...]:
+        """Of each level's map: the numbers of all its priors."""
+        return tuple(len(level) * self.numbers for level in self.priors)
+
+    @property
+    def canvas_multiple(self) -> int:
+        """The coarsest stride, which the finer ones divide."""
+        return max(self.strides)
+
     @lru_cache(maxsize=32)  # noqa: B019  # a coder is a few numbers: it may stay in memory
     def grid(self, size_hw: tuple[int, int]) -> Grid:
         """The rows of the raw output for a canvas of this size, a multiple of every stride."""

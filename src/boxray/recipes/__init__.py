@@ -1,50 +1,29 @@
-"""Recipes: one function per detector, holding all its numbers."""
+"""Recipes: one function per detector, holding all its numbers; here is the table of them.
+
+The table is read by `--help`, so importing it loads nothing; `recipe.blueprint` follows it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import difflib
 
-from torch import nn
+from boxray.errors import SettingError
 
-from boxray.augmentation import Augmentation
-from boxray.coders.yolo_grid import YoloGrid
-from boxray.losses import GridLoss
-from boxray.selection import Thresholds
+DEFAULT = "grid-lite0"
+# each recipe's name, and the module here that has it among its BLUEPRINTS
+TABLE = {
+    "grid-lite0": "grid_lite0",
+}
 
 
-@dataclass(frozen=True)
-class Optimisation:
-    """The numbers of the training loop.
+def known(name: str) -> str:
+    """The name as the table has it; an underscore counts as a hyphen.
 
-    learning_rate: of the new layers, for AdamW at its peak; backbone_share: the backbone's part
-    of it; warm_up: share of the training with a rising rate; final_share: of the peak at the end.
-    sizes: (share of the training, canvas side) where each side begins, side relative to the full
-    one. mosaic_until: share of the training after which whole pictures only are shown.
-    average_share: the exponential average remembers about this share of the steps so far.
+    Raises SettingError for an unknown name, with the nearest known one.
     """
-
-    learning_rate: float
-    backbone_share: float
-    weight_decay: float
-    warm_up: float
-    final_share: float
-    clip_norm: float
-    sizes: tuple[tuple[float, float], ...]
-    mosaic_until: float
-    average_share: float
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """A detector to be trained, and how: everything but data and time."""
-
-    name: str
-    canvas_hw: tuple[int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    network: nn.Module
-    coder: YoloGrid
-    loss: GridLoss
-    augmentation: Augmentation
-    optimisation: Optimisation
-    thresholds: Thresholds
+    wanted = name.lower().replace("_", "-")
+    if wanted in TABLE:
+        return wanted
+    near = difflib.get_close_matches(wanted, TABLE, 1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise SettingError(f"no recipe {name!r}.{hint} Recipes: {', '.join(TABLE)}.")

@@ -14,7 +14,7 @@ from boxray.networks.backbones import LITE0_CHANNELS, LITE0_STRIDES, Lite0
 from boxray.networks.heads import GridHead
 from boxray.networks.necks import Pyramid
 from boxray.networks.one_stage import OneStageNetwork
-from boxray.recipes import Optimisation, Recipe
+from boxray.recipes.recipe import Blueprint, Optimisation, PriorsByLevel, Recipe, clustered
 from boxray.selection import Thresholds
 
 LEVELS = len(LITE0_STRIDES)
@@ -24,7 +24,7 @@ WIDTH = 80
 
 def grid_lite0(
     class_count: int,
-    priors: tuple[tuple[tuple[float, float], ...], ...],
+    priors: PriorsByLevel,
     canvas_hw: tuple[int, int],
     *,
     pretrained: bool = True,
@@ -42,7 +42,7 @@ def grid_lite0(
         prior_probability=0.01,
     )
     return Recipe(
-        name="grid_lite0",
+        name="grid-lite0",
         canvas_hw=canvas_hw,
         mean=(127.0, 127.0, 127.0),
         std=(128.0, 128.0, 128.0),
@@ -72,3 +72,8 @@ def grid_lite0(
         ),
         thresholds=Thresholds(score_threshold=0.25, iou_threshold=0.5, max_detections=100),
     )
+
+
+BLUEPRINTS = {
+    "grid-lite0": Blueprint(grid_lite0, size=320, priors=clustered(LEVELS, PRIORS_PER_LEVEL)),
+}

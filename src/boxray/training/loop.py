@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from boxray import export
 from boxray.engines.pytorch import normalise
 from boxray.errors import SettingError
-from boxray.recipes import Recipe
+from boxray.recipes.recipe import Recipe
 from boxray.training import checkpoints
 from boxray.training.optimiser import adamw
 from boxray.training.pictures import (
@@ -74,7 +74,7 @@ class Training:
 def train(
     settings: TrainSettings, watcher: Watcher | None = None, *, started: float | None = None
 ) -> TrainResult:
-    """Train the default detector on `settings.data` and leave a usable model in the run folder.
+    """Train a recipe on `settings.data` and leave a usable model in the run folder.
 
     started: when the user began to wait (time.perf_counter), which a time budget counts from.
     Ctrl-C or SIGTERM ends it early, with a checkpoint and a model of what was learned so far.
@@ -200,7 +200,7 @@ def _schedule(training: Training) -> Schedule:
     return Schedule(
         numbers=recipe.optimisation,
         canvas_hw=recipe.canvas_hw,
-        stride=max(recipe.coder.strides),
+        stride=recipe.coder.canvas_multiple,
         picture_count=len(training.prepared.train.samples),
         batch=values["batch"],
         seed=values["seed"],

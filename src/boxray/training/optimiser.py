@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from boxray.recipes import Optimisation
+from boxray.recipes.recipe import Optimisation
 
 
 def adamw(network: nn.Module, numbers: Optimisation, learning_rate: float) -> torch.optim.AdamW:
@@ -17,8 +17,8 @@ def adamw(network: nn.Module, numbers: Optimisation, learning_rate: float) -> to
     Source: Loshchilov & Hutter 2019.
     """
     groups: list[dict[str, Any]] = []
-    for part in ("backbone", "neck", "head"):
-        trained = [w for w in network.get_submodule(part).parameters() if w.requires_grad]
+    for part, layers in network.named_children():
+        trained = [w for w in layers.parameters() if w.requires_grad]
         peak = learning_rate * (numbers.backbone_share if part == "backbone" else 1)
         for decay, weights in (
             (numbers.weight_decay, [w for w in trained if w.ndim > 1]),

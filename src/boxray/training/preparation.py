@@ -15,13 +15,10 @@ import torch
 
 from boxray import data
 from boxray.boxes import like
-from boxray.coders.anchors import kmeans, split_by_level
 from boxray.data import Dataset
 from boxray.engines.pytorch import normalise
 from boxray.errors import FormatError, SettingError
-from boxray.networks.backbones import LITE0_STRIDES
-from boxray.recipes import Recipe
-from boxray.recipes.grid_lite0 import LEVELS, PRIORS_PER_LEVEL, grid_lite0
+from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
 from boxray.training.pictures import box_sizes, targets_of
 from boxray.training.settings import (
@@ -32,8 +29,7 @@ from boxray.training.settings import (
     resolve,
 )
 
-DEFAULT_SIZE = 320
-COARSEST = max(LITE0_STRIDES)
+COARSEST = 32  # pixels; the sides of every canvas are multiples of it
 NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
 MOST_VALIDATIONS = 12
 VALIDATION_SHARE = 0.1  # of the training's time
@@ -76,18 +72,19 @@ def prepare(settings: TrainSettings) -> Prepared:
     torch.set_num_threads(settings.threads or _processors())
     torch.manual_seed(settings.seed)
     train, val = read_data(settings)
-    canvas_hw = canvas_of(train, settings.size or DEFAULT_SIZE)
-    priors = priors_of(train, canvas_hw)
-    recipe = grid_lite0(len(train.classes), priors, canvas_hw)
+    chosen = blueprint(settings.recipe)
+    size = settings.size or chosen.size
+    canvas_hw = canvas_of(train, size)
+    priors = chosen.priors(box_sizes(train, canvas_hw))
+    recipe = chosen.build(len(train.classes), priors, canvas_hw)
     derived: dict[str, Any] = {
-        "recipe": recipe.name,
         "classes_found": list(train.classes),
         "priors": priors,
         "images": len(train.samples),
         "fingerprint": train.fingerprint(),
         "split": train.split,
         "val_split": val.split,
-        "size": settings.size or DEFAULT_SIZE,
+        "size": size,
         "canvas_hw": list(canvas_hw),
         "batch": settings.batch or min(default_batch(len(train.samples)), len(train.samples)),
         "threads": torch.get_num_threads(),
@@ -172,21 +169,13 @@ def canvas_of(dataset: Dataset, size: int) -> tuple[int, int]:
     """The smallest canvas, of long side `size`, that shows nearly all pictures at their best.
 
     Pictures of one shape (a camera's 4:3, say) need no square: the grey that letterboxing would
-    add costs time and says nothing. Sides are multiples of the coarsest stride.
+    add costs time and says nothing. Sides are multiples of 32.
     """
     heights, widths = np.array([sample.size_hw for sample in dataset.samples], np.float64).T
     long_side = np.maximum(heights, widths)
     needed = [np.quantile(side / long_side, NEARLY_ALL) * size for side in (heights, widths)]
     height, width = (int(np.ceil(side / COARSEST) * COARSEST) for side in needed)
     return height, width
-
-
-def priors_of(
-    dataset: Dataset, canvas_hw: tuple[int, int]
-) -> tuple[tuple[tuple[float, float], ...], ...]:
-    """Nine priors by k-means under IoU on the sizes as the canvas shows them, three per level."""
-    found = kmeans(box_sizes(dataset, canvas_hw), LEVELS * PRIORS_PER_LEVEL)
-    return split_by_level(found, LEVELS)
 
 
 def time_step(recipe: Recipe, batch: int) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boxray.recipes import Optimisation
+from boxray.recipes.recipe import Optimisation
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from boxray import recipes
 from boxray.errors import FormatError, SettingError
 
 # Every picture is seen this often in a default training, for data sets of this size; larger sets
@@ -23,13 +24,15 @@ DEVICES = ("cpu", "cuda")
 class TrainSettings:
     """A request for a training. None means: work it out from the data.
 
-    data: folders in any format `boxray.data.read` knows, used together. split and val_split: the
-    parts to learn from and to check on. size: canvas side in pixels. minutes: a time budget that
-    the whole schedule is fitted to, instead of epochs. checkpoint_s: seconds between checkpoints.
+    data: folders in any format `boxray.data.read` knows, used together. recipe: a name of the table
+    in `recipes`. split and val_split: the parts to learn from and to check on. size: canvas side in
+    pixels. minutes: a time budget that the whole schedule is fitted to, instead of epochs.
+    checkpoint_s: seconds between checkpoints.
     """
 
     data: tuple[Path, ...]
     output: Path
+    recipe: str = recipes.DEFAULT
     classes: Path | None = None
     split: str | None = None
     val_split: str | None = None
@@ -48,6 +51,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         if not self.data:
             raise SettingError("train needs at least one data folder.")
+        recipes.known(self.recipe)
         if self.epochs is not None and self.minutes is not None:
             raise SettingError("--epochs and --minutes exclude each other; give one of them.")
         limits: dict[str, tuple[float, float]] = {

@@ -16,7 +16,7 @@ from boxray.data import Dataset
 from boxray.detectors import OneStage
 from boxray.engines.pytorch import normalise
 from boxray.engines.recorded import Recorded
-from boxray.recipes import Recipe
+from boxray.recipes.recipe import Recipe
 from boxray.records import Detections
 from boxray.training.pictures import readable_picture, targets_of
 

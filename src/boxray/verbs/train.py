@@ -25,6 +25,7 @@ class TrainOptions(TypedDict, total=False):
     The meanings are those of `boxray.training.TrainSettings`.
     """
 
+    recipe: str
     classes: Path | None
     split: str | None
     val_split: str | None

@@ -1,0 +1,84 @@
+"""Coders in a metadata document: one table of kinds, each with its writer and its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from boxray.bundle.fields import is_whole, mismatch, numbers, sequence
+from boxray.coders.yolo_grid import YoloGrid
+from boxray.errors import ModelError
+from boxray.protocols import Coder
+
+MAX_SIDE = 4096  # pixels; a canvas beyond this is a mistake or an attack
+
+Fields = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """How one kind of coder stands in a document; read takes the number of classes, too."""
+
+    of: type
+    write: Callable[[Any], Fields]
+    read: Callable[[Fields, int], Coder]
+
+
+def written(coder: Coder) -> Fields:
+    """The coder as a document's table. Raises ModelError for a kind that no document knows."""
+    for name, kind in KINDS.items():
+        if type(coder) is kind.of:
+            return {"kind": name, **kind.write(coder)}
+    raise ModelError(
+        f"a model file cannot hold a {type(coder).__name__}; it can hold {', '.join(KINDS)}."
+    )
+
+
+def parsed(fields: Fields, class_count: int) -> Coder:
+    """The coder that a document's table describes, every field checked."""
+    name = fields.get("kind")
+    if not isinstance(name, str) or name not in KINDS:
+        raise mismatch("coder.kind", f"one of {', '.join(KINDS)}", name)
+    return KINDS[name].read(fields, class_count)
+
+
+def _write_yolo_grid(coder: YoloGrid) -> Fields:
+    return {"strides": coder.strides, "priors": coder.priors, "stretch": coder.stretch}
+
+
+def _read_yolo_grid(fields: Fields, class_count: int) -> YoloGrid:
+    steps = strides(fields)
+    (stretch,) = numbers([fields.get("stretch")], "coder.stretch", 1, low=1.0, high=10.0)
+    return YoloGrid(class_count, steps, priors(fields, len(steps)), stretch)
+
+
+def strides(fields: Fields) -> tuple[int, ...]:
+    """Canvas pixels per cell, finest level first, each a divisor of the coarsest."""
+    found = sequence(fields, "strides")
+    whole = all(is_whole(stride) for stride in found)
+    if not found or not whole or list(found) != sorted(set(found)) or found[0] < 1:
+        raise mismatch("coder.strides", "whole numbers of pixels, finest first", found)
+    if found[-1] > MAX_SIDE or any(found[-1] % stride for stride in found):
+        raise mismatch("coder.strides", "divisors of the coarsest, which fits a canvas", found)
+    return found
+
+
+def priors(fields: Fields, level_count: int) -> tuple[tuple[tuple[float, float], ...], ...]:
+    """Widths and heights of every level, in canvas pixels."""
+    levels = sequence(fields, "priors")
+    if len(levels) != level_count or not all(isinstance(level, list) for level in levels):
+        raise mismatch("coder.priors", f"one list for each of {level_count} strides", levels)
+    return tuple(_level(level) for level in levels)
+
+
+def _level(level: list[Any]) -> tuple[tuple[float, float], ...]:
+    if not level:
+        raise mismatch("coder.priors", "at least one prior on each level", level)
+    pairs = [numbers(pair, "coder.priors", 2, low=1e-3) for pair in level]
+    return tuple((width, height) for width, height in pairs)
+
+
+KINDS = {
+    "yolo_grid": Kind(YoloGrid, _write_yolo_grid, _read_yolo_grid),
+}
