@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import unicodedata
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
@@ -11,6 +13,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from boxray.boxes import Array, clip
+from boxray.errors import OutputError
+from boxray.files import write_atomically
 
 Colour: TypeAlias = tuple[int, int, int]
 Rectangle: TypeAlias = tuple[int, int, int, int]  # first and last pixel: left, top, right, bottom
@@ -25,6 +29,7 @@ PALETTE: tuple[Colour, ...] = (
     (213, 94, 0),
     (204, 121, 167),
 )
+_SAVED_AS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 _SHADES = ((0, 0.0), (255, 0.5), (0, 0.4))  # once round the palette: as it is, lighter, darker
 _CASING = (0, 0, 0, 110)  # a dark rim, so that a line shows on a background of its own colour
 
@@ -73,6 +78,37 @@ def draw(
     for place, shown, colour in reversed(tags):
         _draw_tag(pen, place, shown, font, colour)
     return np.array(picture, dtype=np.uint8)
+
+
+def save(image: UInt8[np.ndarray, "h w 3"], path: Path) -> None:
+    """Write a picture, whole or not at all, as what its ending says: .jpg, .png, .webp or .bmp.
+
+    Raises OutputError for another ending, or where the file cannot be written.
+    """
+    if path.suffix.lower() not in _SAVED_AS:
+        raise OutputError(
+            f"cannot write {_printable(path)}: {path.suffix or 'no ending'} is not one of "
+            f"{', '.join(_SAVED_AS)}."
+        )
+    try:
+        content = encoded(image, _SAVED_AS[path.suffix.lower()])
+    except (OSError, ValueError) as error:  # WEBP ends at 16383 pixels a side
+        raise OutputError(f"cannot write {_printable(path)}: {error}. Try .png.") from error
+    write_atomically(path, content)
+
+
+def encoded(image: UInt8[np.ndarray, "h w 3"], kind: str, *, quality: int = 92) -> bytes:
+    """The bytes of a picture file; kind is Pillow's word, quality is a JPEG's, 1 to 95."""
+    content = io.BytesIO()
+    if kind == "JPEG":
+        Image.fromarray(image).save(content, kind, quality=quality)
+    else:
+        Image.fromarray(image).save(content, kind)
+    return content.getvalue()
+
+
+def _printable(path: Path) -> str:
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _pixels(box: Float[np.ndarray, "4"]) -> Rectangle:

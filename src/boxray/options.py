@@ -132,6 +132,16 @@ Threads = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
 Split = Annotated[str | None, typer.Option("--split", help="Which part of the data set.")]
+PriorCount = Annotated[
+    int | None,
+    typer.Option("--priors", parser=count, metavar="N", help="How many priors; 5 if unset."),
+]
+ImageName = Annotated[
+    str | None,
+    typer.Option(
+        "--image", metavar="NAME", help="This image: its path or name; else the first with a box."
+    ),
+]
 ClassFile = Annotated[
     Path | None,
     typer.Option(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,15 +13,14 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from boxray import draw as drawing
-from boxray import files, images
+from boxray import images
 from boxray.boxes import Array
-from boxray.errors import MissingExtra, OutputError
+from boxray.errors import MissingExtra
 from boxray.records import Detections
 
 Box: TypeAlias = tuple[float, float, float, float]
 
 SCHEMA = "boxray.detect/1"
-_SAVED_AS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP", ".bmp": "BMP"}
 _MOST_NAMED = 5  # detections that a one-line summary spells out
 _NOTEBOOK_SIDE = 1600  # pixels; a notebook keeps every picture it shows
 
@@ -90,17 +88,7 @@ class Result:
 
         Raises OutputError for another ending, or where the file cannot be written.
         """
-        path = Path(path)
-        if path.suffix.lower() not in _SAVED_AS:
-            raise OutputError(
-                f"cannot write {_printable(path)}: {path.suffix or 'no ending'} is not one of "
-                f"{', '.join(_SAVED_AS)}. For numbers: to_json()."
-            )
-        try:
-            content = _encoded(self._drawn(), _SAVED_AS[path.suffix.lower()])
-        except (OSError, ValueError) as error:  # WEBP ends at 16383 pixels a side
-            raise OutputError(f"cannot write {_printable(path)}: {error}. Try .png.") from error
-        files.write_atomically(path, content)
+        drawing.save(self._drawn(), Path(path))
 
     def to_dict(self) -> dict[str, Any]:
         """The image's entry in a detect document; pixels to 2 decimals, scores to 4."""
@@ -144,7 +132,7 @@ class Result:
         if max(self.size_hw) > _NOTEBOOK_SIDE:
             placement = images.place(self.size_hw, (_NOTEBOOK_SIDE, _NOTEBOOK_SIDE))
             drawn = images.resize(drawn, placement.resized_hw)
-        return _encoded(drawn, "PNG")
+        return drawing.encoded(drawn, "PNG")
 
     def _drawn(self) -> UInt8[np.ndarray, "h w 3"]:
         return drawing.draw(
@@ -171,12 +159,3 @@ def _rounded(number: float, decimals: int) -> float:
 
 def _printable(text: str | Path) -> str:
     return str(text).encode("utf-8", "backslashreplace").decode()
-
-
-def _encoded(image: UInt8[np.ndarray, "h w 3"], kind: str) -> bytes:
-    content = io.BytesIO()
-    if kind == "JPEG":
-        Image.fromarray(image).save(content, kind, quality=92)
-    else:
-        Image.fromarray(image).save(content, kind)
-    return content.getvalue()

@@ -37,9 +37,26 @@ def test_the_document_adds_up(shapes, capfd):
     assert document["boxes"] == sum(document["per_class"].values()) > 0
 
 
-def test_people_get_a_table_and_the_account(shapes, capfd):
+def test_people_get_a_table_and_the_account(shapes, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert 0 == cli.run(["data", "show", str(shapes)])
     captured = capfd.readouterr()
     assert "5 images" in captured.out
     assert "circle" in captured.out
     assert "5 images" in captured.err
+
+
+def test_the_image_is_drawn_where_it_is_asked_for(shapes, tmp_path, capfd):
+    words = ["data", "show", str(shapes), "--image", "shapes_00003", "--output", str(tmp_path)]
+    assert 0 == cli.run([*words, "--json"])
+    document = json.loads(capfd.readouterr().out)
+    assert str(tmp_path / "shapes_00003.boxes.jpg") == document["picture"]
+    assert (tmp_path / "shapes_00003.boxes.jpg").is_file()
+    assert {"box", "label", "flags", "line"} == set(document["image"]["truths"][0])
+
+
+def test_the_course_picture(shared, tmp_path):
+    report = show(shared / "data" / "open_images", output=tmp_path)
+    wanted = {"Land vehicle": 10, "Person": 5, "Tree": 5, "Traffic sign": 2, "Umbrella": 2}
+    assert wanted == report.to_dict()["per_class"]
+    assert (1, 24) == (report.to_dict()["images"], report.to_dict()["boxes"])

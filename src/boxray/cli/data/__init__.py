@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from boxray.cli.data import show
+from boxray.cli.data import grid, show
 
 app = typer.Typer(help="Look at annotated pictures, check them, convert them.")
-for verb in (show,):
+for verb in (show, grid):
     app.add_typer(verb.app)
 
 

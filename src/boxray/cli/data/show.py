@@ -11,19 +11,36 @@ app = typer.Typer()
 
 
 @app.command(
-    "show", epilog="\b\nboxray data show photos/\nboxray data show voc07 --split val --json\n"
+    "show",
+    epilog="\b\n"
+    "boxray data show photos/\n"
+    "boxray data show voc07 --split val --image 000005\n"
+    "boxray data show photos/ --json\n",
 )
 def _show(
     data: options.DataArgument,
+    image: options.ImageName = None,
     split: options.Split = None,
     classes: options.ClassFile = None,
+    output: options.Output = None,
     as_json: options.Json = False,
+    overwrite: options.Overwrite = False,
 ) -> int:
-    """Say what a folder of annotated pictures holds: boxes per class, and how the reading went."""
-    from boxray.verbs import terminal
-    from boxray.verbs.data import show, tables
+    """Count the boxes of every class, and draw one image with its boxes.
 
-    report = show.show(data, split=split, classes=classes)
+    The picture goes to boxray-data, or to --output; with --json and no --output nothing is written.
+    """
+    from boxray.verbs import terminal
+    from boxray.verbs.data import places, show, tables
+
+    report = show.show(
+        data,
+        split=split,
+        classes=classes,
+        image=image,
+        output=output if output or as_json else places.DEFAULT_OUTPUT,
+        overwrite=overwrite,
+    )
     terminal.warn(*report.notes)
-    terminal.deliver(report.to_dict(), tables.counts(report), as_json)
+    terminal.deliver(report.to_dict(), tables.overview(report), as_json)
     return DONE

@@ -1,4 +1,4 @@
-"""`boxray data show`: what a folder of annotated pictures holds."""
+"""`boxray data show`: what a folder of annotated pictures holds, and one of them drawn."""
 
 from __future__ import annotations
 
@@ -8,19 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from boxray import data
+from boxray import data, draw
 from boxray.data.classes import read_class_file
+from boxray.inspection import pictures
+from boxray.records import Sample
+from boxray.verbs.data.places import DEFAULT_OUTPUT, drawn_name
 from boxray.verbs.reading import notes_of
+from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.data.show/1"
 
 
 @dataclass(frozen=True)
 class ShowReport:
-    """What was read. per_class: class name → number of boxes, in the order of the classes."""
+    """What was read, and the one image that is shown in full.
+
+    per_class: class name → number of boxes, in the order of the classes, 0 included. picture:
+    where the drawn image was written, None if it was not.
+    """
 
     dataset: data.Dataset
     per_class: dict[str, int]
+    sample: Sample
+    picture: Path | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -28,23 +38,55 @@ class ShowReport:
         return notes_of(self.dataset.report)
 
     def to_dict(self) -> dict[str, Any]:
-        """The document `boxray.data.show/1`, ready for json.dumps."""
+        """The document `boxray.data.show/1`, ready for json.dumps; edges in pixels."""
+        truths = self.sample.truths
         return {
             "schema": SCHEMA,
             "images": len(self.dataset),
             "boxes": sum(self.per_class.values()),
-            "per_class": self.per_class,
+            "per_class": {name: count for name, count in self.per_class.items() if count},
+            "classes_without_boxes": sum(not count for count in self.per_class.values()),
+            "image": {
+                "path": str(self.sample.path),
+                "size_hw": list(self.sample.size_hw),
+                "labelled": self.sample.labelled,
+                "truths": [
+                    {
+                        "box": [round(edge, 2) for edge in truths.boxes[i].tolist()],
+                        "label": self.dataset.classes[label],
+                        "flags": pictures.flags_of(truths, i),
+                        "line": int(truths.lines[i]),
+                    }
+                    for i, label in enumerate(truths.labels.tolist())
+                ],
+            },
+            "picture": None if self.picture is None else str(self.picture),
         }
 
 
-def show(folder: Path, *, split: str | None = None, classes: Path | None = None) -> ShowReport:
-    """Read annotated data and count its boxes per class; nothing is written.
+def show(
+    folder: Path,
+    *,
+    split: str | None = None,
+    classes: Path | None = None,
+    image: str | None = None,
+    output: Path | None = None,
+    overwrite: bool = False,
+) -> ShowReport:
+    """Read annotated data, count its boxes per class, and draw one image with its boxes.
 
-    classes: a class file, for counting these classes only. Raises FormatError where the folder is
-    no data set or has no such split.
+    classes: a class file, for these classes only. image: the path, file name or stem of the image
+    to show; the first one with a box if not given. output: the folder for its picture.
+    Raises FormatError where the folder is no data set, or has no such split or image.
     """
     dataset = data.read(folder, split, classes=read_class_file(classes) if classes else None)
-    return ShowReport(dataset, count_per_class(dataset))
+    sample = pictures.find(dataset, image)
+    picture = None
+    if output is not None:
+        prepare_output(output, dataset.roots, default=DEFAULT_OUTPUT, overwrite=overwrite)
+        picture = output / drawn_name(sample.path, "boxes")
+        draw.save(pictures.annotated(sample, dataset.classes), picture)
+    return ShowReport(dataset, count_per_class(dataset), sample, picture)
 
 
 def count_per_class(dataset: data.Dataset) -> dict[str, int]:

@@ -3,21 +3,79 @@
 from __future__ import annotations
 
 from rich.console import RenderableType
+from rich.table import Table
 
+from boxray.inspection.pictures import flags_of
+from boxray.records import Sample
+from boxray.verbs.data.grid import GridReport
 from boxray.verbs.data.show import ShowReport
-from boxray.verbs.tables import table
+from boxray.verbs.tables import MOST_ROWS, table
 from boxray.verbs.terminal import shown
 
 
-def counts(report: ShowReport) -> list[RenderableType]:
-    """How many images and boxes, and the boxes of every class, most first."""
-    dataset = report.dataset
-    rows = table("class", "boxes")
-    for name, count in sorted(report.per_class.items(), key=lambda entry: -entry[1]):
-        rows.add_row(shown(name), str(count))
+def overview(report: ShowReport) -> list[RenderableType]:
+    """How many images and boxes, those of every class, most first, and one image in full."""
+    dataset, sample = report.dataset, report.sample
     boxes = sum(report.per_class.values())
-    return [
+    rows = table("class", "boxes", "share")
+    most_first = sorted(report.per_class.items(), key=lambda entry: -entry[1])
+    for name, count in most_first:
+        if count:
+            rows.add_row(shown(name), str(count), f"{count / boxes:.1%}")
+    empty = sum(not count for count in report.per_class.values())
+    parts: list[RenderableType] = [
         f"{shown(dataset.name)}, split {shown(dataset.split)!r}: "
         f"{len(dataset)} images, {boxes} boxes",
         rows,
     ]
+    parts += [f"{empty} more classes have no box."] if empty else []
+    parts += [f"The boxes of {shown(str(sample.path))}, {_size(sample)}:", _truths(report)]
+    parts += [f"The picture is {shown(str(report.picture))}"] if report.picture else []
+    return parts
+
+
+def _size(sample: Sample) -> str:
+    height, width = sample.size_hw
+    return f"{width} x {height} pixels"
+
+
+def _truths(report: ShowReport) -> Table:
+    """One row per object of the shown image."""
+    truths = report.sample.truths
+    rows = table("#", "class", "box: x0, y0, x1, y1", "size", "flags", "line")
+    for i, label in enumerate(truths.labels.tolist()[:MOST_ROWS]):
+        x0, y0, x1, y1 = truths.boxes[i].tolist()
+        edges = ", ".join(f"{edge:.0f}" for edge in (x0, y0, x1, y1))
+        size = f"{x1 - x0:.0f} x {y1 - y0:.0f}"
+        name = shown(report.dataset.classes[label])
+        flags, line = ", ".join(flags_of(truths, i)), str(truths.lines[i])
+        rows.add_row(str(i), name, edges, size, flags, line)
+    if len(truths) > MOST_ROWS:
+        rows.add_row("…", f"{len(truths) - MOST_ROWS} more")
+    return rows
+
+
+def responsibility(report: GridReport) -> list[RenderableType]:
+    """One row per object: its cell, where in it, its prior; then who has to share."""
+    sample, who = report.sample, report.who
+    rows = table("#", "class", "row", "column", "across", "down", "prior", "IoU")
+    for i, label in enumerate(sample.truths.labels.tolist()):
+        row, column = who.cells[i].tolist()
+        across, down = who.places[i].tolist()
+        width, height = who.priors_wh[who.priors[i]].tolist()
+        prior = f"{who.priors[i]}: {width:.0f} x {height:.0f}"
+        name = shown(report.dataset.classes[label])
+        place = (f"{across:.2f}", f"{down:.2f}", prior, f"{who.overlap[i]:.2f}")
+        rows.add_row(str(i), name, str(row), str(column), *place)
+    parts: list[RenderableType] = [
+        f"{shown(str(sample.path))}, {_size(sample)}, {report.cells} x {report.cells} cells; "
+        "rows and columns from 0:",
+        rows,
+    ]
+    parts += [
+        f"Objects {', '.join(map(str, objects))} want the same prior of the same cell, "
+        "which can say only one."
+        for objects in who.shared
+    ]
+    parts += [f"The picture is {shown(str(report.picture))}"] if report.picture else []
+    return parts
