@@ -65,6 +65,17 @@ class TestTheMetadata:
         )
         assert model == bundle.parse(bundle.to_text(model))
 
+    @pytest.mark.parametrize("method", ["diou", "soft-linear", "fusion"])
+    def test_keeps_the_method_of_suppression(self, method):
+        thresholds = replace(MODEL.thresholds, method=method, suppress_within="all")
+        model = replace(MODEL, thresholds=thresholds)
+        assert thresholds == bundle.parse(bundle.to_text(model)).thresholds
+
+    def test_that_is_older_than_the_choice_of_a_method_suppresses_greedily(self):
+        document = json.loads(bundle.to_text(MODEL))
+        del document["thresholds"]["method"]
+        assert "greedy" == bundle.parse(json.dumps(document)).thresholds.method
+
     @pytest.mark.parametrize(
         ("field", "wrong"),
         [
@@ -102,6 +113,7 @@ class TestTheMetadata:
             ("thresholds.max_detections", 1.5),
             ("thresholds.limit_before", True),
             ("thresholds.suppress_within", "galaxy"),
+            ("thresholds.method", "median"),
             ("thresholds.nms", 0.5),
             ("metrics", []),
             ("training_data", {}),

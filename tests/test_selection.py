@@ -8,11 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from boxray import selection
 from boxray.boxes import iou
 from boxray.errors import SettingError
 from boxray.records import Candidates, Fate
-from boxray.selection import Thresholds, select
+from boxray.selection import Thresholds, dropping, select
 
 NOTHING_CUTS = Thresholds(
     score_threshold=0.0, iou_threshold=1.0, limit_before=None, max_detections=10**9
@@ -260,7 +259,7 @@ class TestSteps:
             found = crowded(seed, 200, classes=9)
             expected = select(found, knobs)
             with monkeypatch.context() as patch:
-                patch.setattr(selection, "JUDGES", judges)
+                patch.setattr(dropping, "JUDGES", judges)
                 chosen = select(found, knobs)
             np.testing.assert_array_equal(chosen.kept, expected.kept)
             np.testing.assert_array_equal(chosen.beaten_by, expected.beaten_by)
@@ -317,6 +316,10 @@ class TestThresholds:
     def test_a_count_below_1_is_refused_by_name(self, name, value):
         with pytest.raises(SettingError, match=f"{name} is .*at least 1"):
             replace(NOTHING_CUTS, **{name: value})
+
+    def test_an_unknown_method_is_refused_with_the_known_ones(self):
+        with pytest.raises(Exception, match="method"):
+            replace(NOTHING_CUTS, method="median")
 
     def test_an_unknown_rule_of_competition_is_refused_with_the_known_ones(self):
         with pytest.raises(Exception, match="suppress_within"):

@@ -149,6 +149,19 @@ def iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
     return _ratio(shared, _shared(lib, a, a) + _shared(lib, b, b) - shared)
 
 
+def distance_iou(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
+    """IoU minus how far the centres are apart: (distance / diagonal of the enclosing box)².
+
+    Between -1 and 1. Source: Zheng et al. 2020, equations 5 and 6.
+    """
+    lib, overlap, a, b = namespace(a), iou(a, b), a[:, None], b[None]
+    across = (a[..., 0] + a[..., 2] - b[..., 0] - b[..., 2]) / 2
+    down = (a[..., 1] + a[..., 3] - b[..., 1] - b[..., 3]) / 2
+    width = lib.maximum(a[..., 2], b[..., 2]) - lib.minimum(a[..., 0], b[..., 0])
+    height = lib.maximum(a[..., 3], b[..., 3]) - lib.minimum(a[..., 1], b[..., 1])
+    return overlap - _ratio(across**2 + down**2, width**2 + height**2)
+
+
 def intersection_over_area(a: Float[Array, "n 4"], b: Float[Array, "m 4"]) -> Float[Array, "n m"]:
     """The share of each box of `a` that lies inside each box of `b`.
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
-from typing import TypeVar, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 from jaxtyping import UInt8
@@ -91,14 +91,13 @@ class OneStage:
         raw = tuple(map(itemgetter(0), self.engine(canvas[None])))  # a batch of one
         candidates = self.coder.decode(raw, self.thresholds.score_threshold)
         selection = select(candidates, self.thresholds)
-        boxes = placement.to_image(candidates.boxes[selection.kept], clip=True)
-        inside = (boxes[:, 2:] > boxes[:, :2]).all(1)
-        rows = selection.kept[inside]
+        boxes = placement.to_image(selection.boxes, clip=True)
+        (inside,) = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero()
         return Detections(
             boxes=boxes[inside],
-            labels=candidates.labels[rows],
-            scores=candidates.scores[rows],
-            origins=tuple(zip(rows.tolist(), strict=True)),
+            labels=candidates.labels[selection.kept[inside]],
+            scores=selection.scores[inside],
+            places=inside,
             candidates=candidates,
             selection=selection,
         )
@@ -109,13 +108,16 @@ class OneStage:
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
+        method: str | None = None,
+        suppress_within: str | None = None,
     ) -> OneStage:
         """The same detector with these thresholds changed; SettingError if one is out of range."""
-        now = self.thresholds
-        changed = replace(
-            now,
-            score_threshold=now.score_threshold if score_threshold is None else score_threshold,
-            iou_threshold=now.iou_threshold if iou_threshold is None else iou_threshold,
-            max_detections=now.max_detections if max_detections is None else max_detections,
-        )
-        return replace(self, thresholds=changed)
+        changes: dict[str, Any] = {
+            "score_threshold": score_threshold,
+            "iou_threshold": iou_threshold,
+            "max_detections": max_detections,
+            "method": method,
+            "suppress_within": suppress_within,
+        }
+        given = {name: value for name, value in changes.items() if value is not None}
+        return replace(self, thresholds=replace(self.thresholds, **given))

@@ -118,6 +118,21 @@ IouThreshold = Annotated[
         help="Of two boxes that overlap by more, the better stays.",
     ),
 ]
+Method = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        metavar="NAME",
+        help="What becomes of boxes that overlap: greedy, diou, soft-linear, soft-gaussian, "
+        "matrix or fusion.",
+    ),
+]
+SuppressWithin = Annotated[
+    str | None,
+    typer.Option(
+        "--suppress-within", metavar="WHOM", help="Who competes with whom: class, group or all."
+    ),
+]
 MaxDetections = Annotated[
     int | None,
     typer.Option("--max-detections", parser=count, metavar="N", help="At most N per picture."),

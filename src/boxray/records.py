@@ -6,6 +6,7 @@ Boxes are always `x0, y0, x1, y1` edges in pixels (see boxes.py).
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -152,32 +153,93 @@ class Fate:
 
 
 @dataclass(frozen=True)
-class Selection:
-    """Which candidates were kept, best first, and what became of each of the others.
+class Outcome:
+    """What suppression makes of n candidates that come best first; places count among these n.
 
-    fate: one of `Fate` per candidate; beaten_by: for a suppressed candidate the candidate that
-    suppressed it, else -1.
+    survivors: best first. beaten_by: who suppressed a candidate, took most of its score, or took
+    it into its own box; -1 if nobody did. scores and boxes: what they are afterwards, lowered
+    or averaged. members: for each survivor the places its box is made of, None if only its own.
+    """
+
+    survivors: Int[Array, "k"]
+    beaten_by: Int[Array, "n"]
+    scores: Float[Array, "n"]
+    boxes: Float[Array, "n 4"]
+    members: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which candidates were kept, best first, and the record of how; read only when asked for.
+
+    boxes and scores: of those kept, as suppression left them. scored: the scores of all
+    candidates. above: those that reach the score threshold. entered: those of them that the
+    limits let into suppression, best first, and outcome, what became of these.
     """
 
     kept: Int[Array, "k"]
-    fate: Int[Array, "n"]
-    beaten_by: Int[Array, "n"]
+    boxes: Float[Array, "k 4"]
+    scores: Float[Array, "k"]
+    scored: Float[Array, "n"]
+    above: Int[Array, "a"]
+    entered: Int[Array, "e"]
+    outcome: Outcome
+
+    @cached_property
+    def fate(self) -> Int[Array, "n"]:
+        """What became of each candidate: one of `Fate`."""
+        fate = np.full(len(self.scored), Fate.BELOW_SCORE, np.int64)
+        fate[self.above] = Fate.OVER_LIMIT
+        fate[self.entered] = Fate.SUPPRESSED
+        fate[self.entered[self.outcome.survivors]] = Fate.OVER_MAX
+        fate[self.kept] = Fate.KEPT
+        return fate
+
+    @cached_property
+    def beaten_by(self) -> Int[Array, "n"]:
+        """Who suppressed a candidate, took most of its score, or took it in; -1 if nobody did."""
+        beaten_by = np.full(len(self.scored), -1, np.int64)
+        # one more, at the end, for -1 to find
+        beaten_by[self.entered] = np.append(self.entered, -1)[self.outcome.beaten_by]
+        return beaten_by
+
+    @cached_property
+    def origins(self) -> tuple[tuple[int, ...], ...]:
+        """For each kept box the candidates it was made of, the best of them first."""
+        members = self.outcome.members
+        if members is None:
+            return tuple(zip(self.kept.tolist(), strict=True))
+        return tuple(tuple(self.entered[list(one)].tolist()) for one in members[: len(self.kept)])
+
+    @cached_property
+    def score_lost(self) -> Float[Array, "n"]:
+        """What lowering or averaging took from each score; below 0 where an average gave."""
+        lost = np.zeros_like(self.scored)
+        lost[self.entered] = self.scored[self.entered] - self.outcome.scores
+        return lost
 
 
 @dataclass(frozen=True)
 class Detections:
     """What a detector says about one image, best first.
 
-    origins: for each detection the candidates it was made from (one; several if fused).
-    candidates and selection: the record of the decision, in canvas pixels.
+    candidates and selection: the record of the decision, in canvas pixels; places: which of the
+    boxes that selection kept each detection is.
     """
 
     boxes: Float[Array, "k 4"]
     labels: Int[Array, "k"]
     scores: Float[Array, "k"]
-    origins: tuple[tuple[int, ...], ...] = ()
+    places: Int[Array, "k"] | None = None
     candidates: Candidates | None = field(default=None, repr=False)
     selection: Selection | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    @property
+    def origins(self) -> tuple[tuple[int, ...], ...]:
+        """For each detection the candidates it was made from: one, or several if fused."""
+        if self.selection is None or self.places is None:
+            return ()
+        return tuple(self.selection.origins[place] for place in self.places.tolist())

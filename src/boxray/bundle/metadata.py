@@ -16,7 +16,7 @@ from boxray.bundle.fields import is_plain, is_whole, mismatch, numbers, sequence
 from boxray.errors import BoxrayError, ModelError
 from boxray.files import UNSEALED
 from boxray.protocols import Coder
-from boxray.selection import Thresholds, Within
+from boxray.selection import Method, Thresholds, Within
 
 SCHEMA = "boxray.model/1"
 KIND = "one-stage"
@@ -153,6 +153,7 @@ def _is_side(value: object, multiple: int) -> bool:
 
 
 def _thresholds(table: dict[str, Any]) -> Thresholds:
+    table = {"method": "greedy", **table}  # files older than the choice say nothing of it
     known = {field.name for field in fields(Thresholds)}
     if set(table) != known:
         raise mismatch("thresholds", f"the fields {sorted(known)}", sorted(table))
@@ -162,8 +163,9 @@ def _thresholds(table: dict[str, Any]) -> Thresholds:
     for count in (table["max_detections"], *(limit for limit in limits if limit is not None)):
         if not is_whole(count) or count < 1:
             raise mismatch("thresholds", "limits that are whole numbers from 1", count)
-    if table["suppress_within"] not in get_args(Within):
-        raise mismatch("thresholds", f"one of {get_args(Within)}", table["suppress_within"])
+    for name, allowed in (("suppress_within", get_args(Within)), ("method", get_args(Method))):
+        if table[name] not in allowed:
+            raise mismatch(f"thresholds.{name}", f"one of {', '.join(allowed)}", table[name])
     return Thresholds(
         score_threshold=score_threshold,
         iou_threshold=iou_threshold,
@@ -171,4 +173,5 @@ def _thresholds(table: dict[str, Any]) -> Thresholds:
         limit_before_per_group=limits[1],
         suppress_within=table["suppress_within"],
         max_detections=table["max_detections"],
+        method=table["method"],
     )

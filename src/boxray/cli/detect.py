@@ -32,6 +32,8 @@ def _detect(
     score_threshold: options.ScoreThreshold = None,
     iou_threshold: options.IouThreshold = None,
     max_detections: options.MaxDetections = None,
+    method: options.Method = None,
+    suppress_within: options.SuppressWithin = None,
     classes: Annotated[
         str | None, typer.Option("--classes", metavar="A,B", help="Report these classes only.")
     ] = None,
@@ -58,6 +60,8 @@ def _detect(
         score_threshold=score_threshold,
         iou_threshold=iou_threshold,
         max_detections=max_detections,
+        method=method,
+        suppress_within=suppress_within,
     )
     with terminal.progress("detecting") as on_image:
         report = detect.detect(

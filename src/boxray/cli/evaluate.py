@@ -26,6 +26,8 @@ def _evaluate(
     classes: options.ClassFile = None,
     as_json: options.Json = False,
     iou_threshold: options.IouThreshold = None,
+    method: options.Method = None,
+    suppress_within: options.SuppressWithin = None,
     size: options.Size = None,
     threads: options.Threads = None,
     device: options.Device = "cpu",
@@ -39,7 +41,13 @@ def _evaluate(
     from boxray.verbs import evaluate, evaluation_tables, running, terminal
 
     how = running.Running(
-        model=model, size=size, threads=threads, device=device, iou_threshold=iou_threshold
+        model=model,
+        size=size,
+        threads=threads,
+        device=device,
+        iou_threshold=iou_threshold,
+        method=method,
+        suppress_within=suppress_within,
     )
     with terminal.progress("evaluating") as on_image:
         report = evaluate.evaluate(

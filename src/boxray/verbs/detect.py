@@ -120,6 +120,6 @@ def _only(result: Result, wanted: frozenset[int]) -> Result:
         boxes=found.boxes[rows],
         labels=found.labels[rows],
         scores=found.scores[rows],
-        origins=tuple(found.origins[row] for row in rows),
+        places=None if found.places is None else found.places[rows],
     )
     return replace(result, detections=chosen)

@@ -25,6 +25,8 @@ class Running:
     score_threshold: float | None = None
     iou_threshold: float | None = None
     max_detections: int | None = None
+    method: str | None = None
+    suppress_within: str | None = None
 
     def detector(self) -> OneStage:
         """The detector; ModelError or SettingError where model and settings do not fit."""
@@ -33,6 +35,8 @@ class Running:
             score_threshold=self.score_threshold,
             iou_threshold=self.iou_threshold,
             max_detections=self.max_detections,
+            method=self.method,
+            suppress_within=self.suppress_within,
         )
 
 
