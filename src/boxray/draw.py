@@ -198,10 +198,10 @@ def _draw_tag(
     left, top, _, bottom = place
     pen.rectangle(place, fill=colour)
     middle = (top + bottom + 1) / 2
-    pen.text((left + _padding(font), middle), text, fill=_ink(colour), font=font, anchor="lm")
+    pen.text((left + _padding(font), middle), text, fill=ink_on(colour), font=font, anchor="lm")
 
 
-def _ink(colour: Colour) -> Colour:
+def ink_on(colour: Colour) -> Colour:
     """Black or white, whichever stands out more. Source: WCAG 2.1, relative luminance."""
     linear = [
         part / 255 / 12.92 if part <= 10 else ((part / 255 + 0.055) / 1.055) ** 2.4

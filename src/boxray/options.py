@@ -86,6 +86,9 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", help="Folder for what is written.")]
+PageOutput = Annotated[
+    Path | None, typer.Option("--output", metavar="FILE", help="The .html file to write.")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write where something is already.")]
 Name = Annotated[
     str | None, typer.Option("--name", metavar="NAME", help="What the model calls itself then.")

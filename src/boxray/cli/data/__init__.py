@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from boxray.cli.data import grid, show
+from boxray.cli.data import browse, grid, show
 
 app = typer.Typer(help="Look at annotated pictures, check them, convert them.")
-for verb in (show, grid):
+for verb in (show, grid, browse):
     app.add_typer(verb.app)
 
 

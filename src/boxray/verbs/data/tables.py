@@ -7,6 +7,7 @@ from rich.table import Table
 
 from boxray.inspection.pictures import flags_of
 from boxray.records import Sample
+from boxray.verbs.data.browse import BrowseReport
 from boxray.verbs.data.grid import GridReport
 from boxray.verbs.data.show import ShowReport
 from boxray.verbs.tables import MOST_ROWS, table
@@ -79,3 +80,11 @@ def responsibility(report: GridReport) -> list[RenderableType]:
     ]
     parts += [f"The picture is {shown(str(report.picture))}"] if report.picture else []
     return parts
+
+
+def browsed(report: BrowseReport) -> list[RenderableType]:
+    """Where the page is, and how much is on it."""
+    return [
+        f"{report.shown} of {len(report.dataset)} images are in {shown(str(report.page))}: "
+        "open it in a browser."
+    ]
