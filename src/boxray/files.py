@@ -11,6 +11,8 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from boxray.errors import ModelError, OutputError
@@ -42,6 +44,30 @@ def write_atomically(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(OSError):
             neighbour.unlink()
+
+
+@contextlib.contextmanager
+def building(folder: Path) -> Iterator[Path]:
+    """A folder to fill that becomes `folder` at the end, or goes without a trace on an error.
+
+    `folder` must be new or empty. Raises OutputError where it is not, or where something in it
+    cannot be written.
+    """
+    unfinished = folder.with_name(f".{folder.name[:40]}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise OutputError(f"{folder} is in use: give a new or an empty folder.")
+        unfinished.mkdir(parents=True)
+        yield unfinished
+        if folder.exists():
+            folder.rmdir()
+        unfinished.rename(folder)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def seal(content: bytes) -> bytes:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from boxray.data import ClassMap, merge, read, read_class_file, splits
+from boxray.data import ClassMap, Conventions, merge, read, read_class_file, splits
 from boxray.data.partition import derived_part
 from boxray.data.report import Cause
 from boxray.data.synthetic import make
@@ -57,7 +57,9 @@ def test_voc_counts_pixels_from_one_and_includes_the_last(tmp_path):
     picture(tmp_path / "a.jpg")
     # xmin 11 is the eleventh pixel, whose left edge is at 10; xmax 30 ends at edge 30
     assert [[10, 20, 30, 40]] == read(tmp_path).samples[0].truths.boxes.tolist()
-    assert [[11, 21, 30, 40]] == read(tmp_path, zero_based=True).samples[0].truths.boxes.tolist()
+    assert [[11, 21, 30, 40]] == read(tmp_path, conventions=Conventions(zero_based=True)).samples[
+        0
+    ].truths.boxes.tolist()
 
 
 def test_trainval_is_a_union_and_no_split_of_its_own(tmp_path):

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from boxray.images import header
 
 CLIP_TOLERANCE = 1e-3  # pixels; less is rounding in the file, not a repair worth a note
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class Found(NamedTuple):
@@ -87,6 +87,38 @@ def plain_number(text: str) -> float:
     Python's float would also take `nan`, `1_0` and the digits of every script.
     """
     return float(text) if _NUMBER.fullmatch(text) else math.nan
+
+
+@dataclass(frozen=True)
+class Conventions:
+    """What the files of a format may mean and cannot say themselves.
+
+    zero_based: VOC files that count pixels from 0. segments: polygons in YOLO files are meant, and
+    the box around each is taken. merge_names: categories of a COCO file with one name are one.
+    """
+
+    zero_based: bool = False
+    segments: bool = False
+    merge_names: bool = False
+
+
+PLAIN = Conventions()
+
+
+@runtime_checkable
+class Layout(Protocol):
+    """Where a data set of one format keeps its parts; a format's `recognise` finds it."""
+
+    @property
+    def root(self) -> Path:
+        """The folder of the data set."""
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Plain names of the splits it has, none where it is one whole; `trainval` is no split."""
+
+    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+        """Every image of the split, or of all splits, each box and image in the ledger."""
 
 
 def frame_of(path: Path, declared_hw: tuple[int, int] | None) -> Frame:

@@ -7,13 +7,17 @@ Source: cocodataset.org/#format-data.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias, TypeGuard
+from typing import Any, TypeGuard
 
-from boxray.data.annotated import Annotated, Found, Reading, frame_of, settle
-from boxray.data.classes import fold, has_control_characters
+from boxray.boxes import to_xywh
+from boxray.data.annotated import Annotated, Conventions, Found, Reading, frame_of, settle
+from boxray.data.coco_json import Entry, categories_of, load
 from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.parts import AREA, CLASS_LIST, Part
+from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, UnsafeNameError
 from boxray.data.report import (
     REFUSED,
@@ -26,8 +30,12 @@ from boxray.data.report import (
     cause_of,
 )
 from boxray.errors import BoxrayError, FormatError
+from boxray.records import FLAGS, Sample
 
-Entry: TypeAlias = dict[str, Any]  # one JSON object, not yet checked
+EXPECTED = "annotations/instances_*.json, */_annotations.coco.json, or one JSON file"
+PICTURES = "images/{split}"
+_ATTRIBUTES = tuple(flag for flag in FLAGS if flag != "crowd")
+SAYS = frozenset({*FLAGS, AREA, CLASS_LIST})
 WHOLE = ""  # the key of a file that is no split
 
 
@@ -42,6 +50,10 @@ class Layout:
     def splits(self) -> tuple[str, ...]:
         """The splits that have a file each; none where one file holds everything."""
         return in_order(name for name in self.files if name != WHOLE)
+
+    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+        """Every image of the split, or of all splits; categories in the order of their ids."""
+        return _read(self, split, ledger, conventions.merge_names)
 
 
 def recognise(path: Path) -> Layout | None:
@@ -73,8 +85,7 @@ def _split_name(path: Path) -> str:
     return path.stem.removeprefix("instances_")
 
 
-def read(layout: Layout, split: str | None, ledger: Ledger) -> Reading:
-    """Every image of the split, or of all splits; categories in the order of their ids."""
+def _read(layout: Layout, split: str | None, ledger: Ledger, merge_names: bool) -> Reading:
     if WHOLE in layout.files or split is None:
         wanted = list(layout.files)
     else:
@@ -82,64 +93,18 @@ def read(layout: Layout, split: str | None, ledger: Ledger) -> Reading:
     readings = []
     for name in wanted:
         part = split if name == WHOLE else None
-        readings.append(_read_file(layout, name, part, ledger))
+        readings.append(_read_file(layout, name, part, ledger, merge_names))
     names = dict.fromkeys(name for reading in readings for name in reading.classes)
     return Reading(tuple(names), tuple(image for reading in readings for image in reading.images))
 
 
-def _load(path: Path) -> Entry:
-    """The document, with the keys it cannot do without. Raises FormatError otherwise."""
-    try:
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise FormatError(f"cannot read {path}: {error.strerror}.") from error
-    except UnicodeDecodeError as error:
-        raise FormatError(f"{path} is not UTF-8: byte {error.start} cannot be read.") from error
-    except RecursionError as error:
-        raise FormatError(f"{path} is nested too deeply to be a COCO file.") from error
-    except ValueError as error:
-        raise FormatError(f"{path} is not JSON: {error}.") from error
-    if isinstance(document, list):
-        hint = ""
-        if document and isinstance(document[0], dict) and "score" in document[0]:
-            hint = " This is a file of results (detections): give it as a model, not as data."
-        raise FormatError(f"{path} holds a list, expected an object with 'images'.{hint}")
-    for key in ("images", "categories"):
-        if not isinstance(document, dict) or not isinstance(document.get(key), list):
-            raise FormatError(f"{path} has no list '{key}': it is not a COCO annotation file.")
-    if not isinstance(document.get("annotations", []), list):
-        raise FormatError(f"{path}: 'annotations' is not a list.")
-    return document  # type: ignore[no-any-return]
-
-
-def _categories(entries: list[Any], path: Path, ledger: Ledger) -> dict[Any, str]:
-    """Category id → name, in the order of the ids."""
-    names: dict[Any, str] = {}
-    for position, entry in enumerate(entries, 1):
-        place = f"{path}, category {position}"
-        name = entry.get("name") if isinstance(entry, dict) else None
-        key = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not name.strip() or not isinstance(key, int | str):
-            raise FormatError(f"{place}: expected an id and a name, got {str(entry)[:80]}.")
-        if has_control_characters(name):
-            raise FormatError(f"{place}: the name {name[:80]!r} holds control characters.")
-        if key in names or name in names.values():
-            raise FormatError(f"{place}: id {key} or name '{name}' was already given.")
-        if fold(name) in {fold(other) for other in names.values()}:
-            reason = f"category '{name}' differs from another by case or spaces"
-            ledger.remark(WARNING, path, reason, position, cause=Cause.CLASS_SPELLING)
-        names[key] = name
-    if not names:
-        raise FormatError(f"{path} has no categories: there would be nothing to learn.")
-    order = sorted(names, key=lambda key: (isinstance(key, str), key))
-    return {key: names[key] for key in order}
-
-
-def _read_file(layout: Layout, name: str, part: str | None, ledger: Ledger) -> Reading:
+def _read_file(
+    layout: Layout, name: str, part: str | None, ledger: Ledger, merge_names: bool
+) -> Reading:
     """The images of one file, or of the part of it that is split off by hash."""
     path = layout.files[name]
-    document = _load(path)
-    categories = _categories(document["categories"], path, ledger)
+    document = load(path)
+    categories = categories_of(document["categories"], path, ledger, merge_names)
     entries = _entries(document["images"], path, ledger)
     wanted = set(entries)
     if part is not None:
@@ -154,7 +119,7 @@ def _read_file(layout: Layout, name: str, part: str | None, ledger: Ledger) -> R
         labelled = "annotations" in document
         image = _image(entries[key], found.rows.get(key, []), path, finder, ledger)
         images += [replace(image, labelled=labelled)] if image else []
-    return Reading(tuple(categories.values()), tuple(images))
+    return Reading(tuple(dict.fromkeys(categories.values())), tuple(images))
 
 
 def _entries(images: list[Any], path: Path, ledger: Ledger) -> dict[Any, Entry]:
@@ -235,7 +200,7 @@ class _Annotations:
         stated = float(area) if _is_finite(area) and area >= 0 else None
         if stated is None:
             repairs.append("no area: width x height of the box is used")
-        flags = frozenset({"crowd"} if entry.get("iscrowd", 0) == 1 else ())
+        flags = _flags(entry)
         box = (x, y, x + width, y + height)
         return Found(self.categories[category], box, position, stated, flags, tuple(repairs))
 
@@ -275,6 +240,14 @@ class _Annotations:
         if total and unit == total:
             reason = "all boxes are at most 1 wide and high: COCO means pixels, not shares"
             self.ledger.remark(WARNING, self.path, reason, cause=Cause.OTHER_LAYOUT)
+
+
+def _flags(entry: Entry) -> frozenset[str]:
+    """Its iscrowd, and what its attributes (as in CVAT's exports) say in words of boxray."""
+    attributes = entry.get("attributes")
+    said = attributes if isinstance(attributes, dict) else {}
+    flags = {flag for flag in _ATTRIBUTES if said.get(flag) in (True, 1)}
+    return frozenset(flags | ({"crowd"} if entry.get("iscrowd", 0) == 1 else set()))
 
 
 def _is_finite(value: object) -> TypeGuard[float]:
@@ -329,3 +302,43 @@ def _declared_hw(entry: Entry) -> tuple[int, int] | None:
     if not _is_finite(height) or not _is_finite(width) or min(height, width) < 1:
         raise FormatError(f"it states the size {str(width)[:20]} x {str(height)[:20]}")
     return int(height), int(width)
+
+
+def write(parts: Sequence[Part], classes: tuple[str, ...], folder: Path) -> None:
+    """One JSON file per split, its flags as attributes; unlabelled pictures are left out."""
+    (folder / "annotations").mkdir()
+    categories = [{"id": number, "name": name} for number, name in enumerate(classes, 1)]
+    first_image = first_row = 1
+    for part in parts:
+        images: list[Entry] = []
+        rows: list[Entry] = []
+        for sample, name in zip(part.samples, part.names, strict=True):
+            if not sample.labelled:
+                continue
+            height, width = sample.size_hw
+            images.append({"id": first_image, "file_name": name, "width": width, "height": height})
+            rows += _rows(sample, first_image, first_row + len(rows))
+            first_image += 1
+        first_row += len(rows)
+        document = {"images": images, "annotations": rows, "categories": categories}
+        name = "instances.json" if part.split == NO_SPLIT else f"instances_{part.split}.json"
+        (folder / "annotations" / name).write_text(json.dumps(document, allow_nan=False), "utf-8")
+
+
+def _rows(sample: Sample, image_id: int, first: int) -> list[Entry]:
+    """The annotations of one image, numbered from `first`."""
+    truths = sample.truths
+    boxes = to_xywh(truths.boxes).tolist()
+    rows: list[Entry] = []
+    for i, label in enumerate(truths.labels.tolist()):
+        row: Entry = {
+            "id": first + i,
+            "image_id": image_id,
+            "category_id": label + 1,
+            "bbox": boxes[i],
+            "area": float(truths.area[i]),
+            "iscrowd": int(truths.crowd[i]),
+        }
+        said = {flag: True for flag in _ATTRIBUTES if getattr(truths, flag)[i]}
+        rows.append({**row, "attributes": said} if said else row)
+    return rows

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from boxray.data.annotated import (
     Annotated,
+    Conventions,
     Found,
     Frame,
     Reading,
@@ -31,6 +32,7 @@ from boxray.data.pictures import by_name, by_stem
 from boxray.data.report import SKIPPED, WARNING, Cause, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
 
+EXPECTED = "a CSV table with the columns ImageID, LabelName, XMin, XMax, YMin, YMax"
 WHOLE = ""  # the key of a table that is no split
 BOXES, LABELS, CLASSES = "boxes", "labels", "classes"
 _KNOWN_SPLITS = ("train", "val", "test")
@@ -56,6 +58,11 @@ class Layout:
     def splits(self) -> tuple[str, ...]:
         """The splits that have a table each; none where one table holds everything."""
         return in_order(name for name in self.tables if name != WHOLE)
+
+    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+        """Every image of the split, or of all; its tables leave nothing to `conventions`."""
+        del conventions
+        return read(self, split, ledger)
 
 
 def recognise(path: Path) -> Layout | None:

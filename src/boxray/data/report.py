@@ -172,10 +172,17 @@ class Ledger:
         self._write(Note(path, line, fate, reason, cause=cause, picture=picture, box=box))
 
     def remark(
-        self, severity: str, path: Path, reason: str, line: int = 0, *, cause: str = Cause.OTHER
+        self,
+        severity: str,
+        path: Path,
+        reason: str,
+        line: int = 0,
+        *,
+        cause: str = Cause.OTHER,
+        count: int = 1,
     ) -> None:
-        """Note what concerns no image and no box in particular, or one already counted."""
-        self._write(Note(path, line, severity, reason, cause=cause))
+        """Note what concerns no image and no box in particular, or some already counted."""
+        self._write(Note(path, line, severity, reason, count, cause=cause))
 
     def close(self, images_kept: int, boxes_kept: int) -> Report:
         """The account, given what came out at the far end."""
@@ -189,7 +196,7 @@ class Ledger:
     def _write(self, note: Note) -> None:
         key = (note.path, note.severity, note.cause, note.reason)
         first = self._notes.get(key)
-        self._notes[key] = note if first is None else replace(first, count=first.count + 1)
+        self._notes[key] = note if first is None else replace(first, count=first.count + note.count)
 
 
 def _tally(counts: Counter[str], kept: int, unmatched: int) -> Tally:

@@ -12,10 +12,12 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from xml.etree.ElementTree import Element, ParseError, fromstring
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
 
 from boxray.data.annotated import (
     Annotated,
+    Conventions,
     Found,
     Reading,
     frame_of,
@@ -25,7 +27,9 @@ from boxray.data.annotated import (
 )
 from boxray.data.classes import has_control_characters
 from boxray.data.partition import DERIVED, DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.parts import UNLABELLED, WHOLE, Part, written_number
 from boxray.data.pictures import by_stem, without_suffix
+from boxray.data.plain_xml import read_xml
 from boxray.data.report import (
     REFUSED,
     REPAIRED,
@@ -37,9 +41,12 @@ from boxray.data.report import (
     cause_of,
 )
 from boxray.errors import BoxrayError, FormatError
+from boxray.records import Sample
 
-MAX_DEPTH = 64
-MAX_BYTES = 4 << 20  # some 8,000 objects
+EXPECTED = "Annotations/*.xml beside JPEGImages/, or XML files beside their pictures"
+PICTURES = "JPEGImages"
+_FLAGS = ("difficult", "truncated", "occluded")
+SAYS = frozenset({*_FLAGS, UNLABELLED})
 _PER_CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
 _PER_CLASS_LINE = re.compile(r"\S+\s+(-1|0|1)")
 _PICTURE_FOLDERS = ("JPEGImages", "images", "../JPEGImages", "../images")
@@ -65,12 +72,18 @@ class Layout:
             names |= set(DERIVED)
         return in_order(names)
 
+    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+        """Every image of the split, or of all; class names are those of the whole data set."""
+        return _read(self, split, ledger, conventions.zero_based)
+
 
 def recognise(folder: Path) -> Layout | None:
     """The layout of a VOC data set at or below `folder`, or None where there is none.
 
     Raises FormatError where the folder holds several.
     """
+    if not folder.is_dir():
+        return None
     if (folder / "Annotations").is_dir():
         return _layout(folder, folder / "Annotations")
     inside = sorted({path.parent for path in folder.glob("*/Annotations")})
@@ -104,8 +117,7 @@ def _is_per_class(path: Path) -> bool:
     )
 
 
-def read(layout: Layout, split: str | None, ledger: Ledger, *, zero_based: bool = False) -> Reading:
-    """Every image of the split, or of all splits; class names are those of the whole data set."""
+def _read(layout: Layout, split: str | None, ledger: Ledger, zero_based: bool) -> Reading:
     pictures = by_stem(layout.pictures)
     annotations = {path.stem: path for path in sorted(layout.annotations.glob("*.xml"), key=str)}
     own = [s for s, path in pictures.items() if ".." not in path.relative_to(layout.root).parts]
@@ -118,7 +130,7 @@ def read(layout: Layout, split: str | None, ledger: Ledger, *, zero_based: bool 
         classes |= reader.names
     for path in annotations.values():  # of the other splits, so that all have the same labels
         with contextlib.suppress(FormatError):  # told when its image is read
-            classes |= _names(_parse(path))
+            classes |= _names(read_xml(path, "annotation"))
     return Reading(tuple(sorted(classes)), tuple(images))
 
 
@@ -209,7 +221,7 @@ class _Image:
             return None
 
     def _annotated(self, picture: Path, source: Path) -> Annotated:
-        root = _parse(source)
+        root = read_xml(source, "annotation")
         self.names = _names(root)
         objects = root.findall("object")
         self.ledger.boxes["read"] += len(objects)
@@ -226,32 +238,6 @@ class _Image:
         found = without_repeats(found, source, self.ledger)
         settled = settle(found, frame, source, self.ledger, picture=picture)
         return Annotated(picture, frame, settled, source)
-
-
-def _parse(path: Path) -> Element:
-    """The root of a small, plain XML file. Raises FormatError saying what is wrong with it.
-
-    A DOCTYPE is refused before anything is parsed, so nothing can be expanded or fetched.
-    """
-    try:
-        data = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
-        if data is None:
-            raise FormatError(f"it is larger than {MAX_BYTES >> 20} MB")
-        if b"<!DOCTYPE" in data.replace(b"\0", b""):  # UTF-16 puts zeros between the letters
-            raise FormatError("it has a DOCTYPE, which annotations do not need: refused")
-        root = fromstring(data)  # noqa: S314  harmless without a DOCTYPE
-    except ParseError as error:
-        raise FormatError(f"it is not XML: {error}") from error
-    except (OSError, ValueError, LookupError) as error:
-        raise FormatError(str(error)) from error
-    if root.tag != "annotation":
-        raise FormatError(f"its outermost element is <{root.tag[:40]}>, expected <annotation>")
-    level, depth = [root], 0
-    while level := [child for element in level for child in element]:
-        depth += 1
-        if depth > MAX_DEPTH:
-            raise FormatError(f"its elements are nested more than {MAX_DEPTH} deep")
-    return root
 
 
 def _declared_hw(root: Element) -> tuple[int, int] | None:
@@ -327,3 +313,37 @@ def _corners(element: Element) -> tuple[float, float, float, float]:
 def _number(text: str | None) -> float:
     """The number in an element, spaces around it apart, or NaN."""
     return plain_number((text or "").strip())
+
+
+def write(parts: Sequence[Part], classes: tuple[str, ...], folder: Path) -> None:
+    """An XML file per labelled picture, and the list of each split."""
+    for name in ("Annotations", "ImageSets/Main"):
+        (folder / name).mkdir(parents=True)
+    for part in parts:
+        for sample, name in zip(part.samples, part.names, strict=True):
+            if sample.labelled:
+                path = folder / "Annotations" / f"{without_suffix(name)}.xml"
+                path.write_text(_annotation(sample, name, classes), "utf-8")
+        if part.split != WHOLE:
+            stems = "".join(f"{without_suffix(name)}\n" for name in part.names)
+            (folder / "ImageSets" / "Main" / f"{part.split}.txt").write_text(stems, "utf-8")
+
+
+def _annotation(sample: Sample, name: str, classes: tuple[str, ...]) -> str:
+    """The XML of one image; the first pixel is 1, and the last one is included."""
+    truths, (height, width) = sample.truths, sample.size_hw
+    rows = []
+    for i, (x0, y0, x1, y1) in enumerate(truths.boxes.tolist()):
+        corners = {"xmin": x0 + 1, "ymin": y0 + 1, "xmax": x1, "ymax": y1}
+        box = "".join(f"<{side}>{written_number(at)}</{side}>" for side, at in corners.items())
+        flags = {flag: int(getattr(truths, flag)[i]) for flag in _FLAGS}
+        rows.append(
+            f"<object><name>{escape(classes[truths.labels[i]])}</name>"
+            + "".join(f"<{flag}>{value}</{flag}>" for flag, value in flags.items())
+            + f"<bndbox>{box}</bndbox></object>\n"
+        )
+    return (
+        f"<annotation>\n<filename>{escape(name)}</filename>\n"
+        f"<size><width>{width}</width><height>{height}</height><depth>3</depth></size>\n"
+        f"{''.join(rows)}</annotation>\n"
+    )

@@ -1,0 +1,63 @@
+"""The table of annotation formats: one file and one line each, and which of them a folder is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from boxray.data import coco, open_images, voc, yolo
+from boxray.data.annotated import Layout
+from boxray.data.parts import Part
+from boxray.errors import FormatError, SettingError
+
+
+class Format(NamedTuple):
+    """What there is to know about a format.
+
+    recognise: the layout of the data set at a path, None where there is none of this format.
+    write: the annotations of all parts into a folder, given the class names; None if only read.
+    pictures: the folder of a split's pictures, with `{split}` for its name. says: what its files
+    can say beyond boxes and names (`parts.FACTS`). expected: what it looks like, for people.
+    """
+
+    recognise: Callable[[Path], Layout | None]
+    write: Callable[[Sequence[Part], tuple[str, ...], Path], None] | None
+    pictures: str
+    says: frozenset[str]
+    expected: str
+
+
+FORMATS = {
+    "voc": Format(voc.recognise, voc.write, voc.PICTURES, voc.SAYS, voc.EXPECTED),
+    "coco": Format(coco.recognise, coco.write, coco.PICTURES, coco.SAYS, coco.EXPECTED),
+    "yolo": Format(yolo.recognise, yolo.write, yolo.PICTURES, yolo.SAYS, yolo.EXPECTED),
+    "open-images": Format(open_images.recognise, None, "", frozenset(), open_images.EXPECTED),
+}
+
+
+def named(name: str) -> Format:
+    """The format of this name. Raises SettingError where there is none."""
+    if name not in FORMATS:
+        raise SettingError(f"no format '{name}': expected one of {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def recognise(path: Path, name: str | None = None) -> Layout:
+    """The layout of the data set at `path`, in the one format it is in, or in the one named.
+
+    Raises FormatError where it is in none, or in several and nobody said which.
+    """
+    if not path.exists():
+        raise FormatError(f"there is no data set at {path}: no such file or folder.")
+    tried = FORMATS if name is None else {name: named(name)}
+    found = {key: layout for key, one in tried.items() if (layout := one.recognise(path))}
+    if len(found) > 1:
+        raise FormatError(
+            f"{path} holds annotations in several formats: say which with --format "
+            f"{' or '.join(found)}."
+        )
+    if not found:
+        wanted = "; for ".join(f"{key}: {one.expected}" for key, one in tried.items())
+        raise FormatError(f"{path} is not a data set that boxray knows. Expected for {wanted}.")
+    return next(iter(found.values()))

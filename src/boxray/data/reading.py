@@ -1,0 +1,114 @@
+"""Reading annotated pictures: `read` finds out the format by itself and gives names labels."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from boxray.boxes import area
+from boxray.data.annotated import PLAIN, Annotated, Conventions, Layout, Reading
+from boxray.data.classes import ClassMap
+from boxray.data.dataset import Dataset
+from boxray.data.formats import recognise
+from boxray.data.partition import DERIVED, plain
+from boxray.data.report import Ledger
+from boxray.errors import FormatError
+from boxray.records import NO_TRUTHS, Sample, Truths
+
+
+def splits(folder: Path | str, format: str | None = None) -> tuple[str, ...]:  # noqa: A002
+    """The splits of the data set in `folder`: its own, or train and val made by hashing names."""
+    return recognise(Path(folder), format).splits or DERIVED
+
+
+def read(
+    folder: Path | str,
+    split: str | None = None,
+    *,
+    classes: ClassMap | None = None,
+    format: str | None = None,  # noqa: A002  the word that users type
+    conventions: Conventions = PLAIN,
+) -> Dataset:
+    """The data set in `folder` (or behind its COCO, YAML or CSV file), or one split of it.
+
+    classes: the classes that are wanted and their synonyms; without it all classes are kept, in
+    the order that the format gives them, or by name where it gives none (VOC). format: a name in
+    the table of formats, where the folder does not tell. conventions: what its files cannot say.
+    Without splits of its own a data set is divided 80/20 by the hash of its file names. The files
+    are only ever read. Raises FormatError where it is no data set, or has no such split.
+    """
+    folder = Path(folder)
+    layout = recognise(folder, format)
+    wanted = None if split is None else _existing(split, layout, folder)
+    ledger = Ledger()
+    reading = layout.read(wanted, ledger, conventions)
+    samples, names = _label(reading, classes, ledger)
+    report = ledger.close(len(samples), sum(len(sample.truths) for sample in samples))
+    name = layout.root.resolve().name
+    return Dataset(name, names, samples, wanted or "all", report, (layout.root,), reading.hierarchy)
+
+
+def _existing(split: str, layout: Layout, folder: Path) -> str:
+    """The plain name of a split that exists."""
+    have = layout.splits or DERIVED
+    for name in (split, plain(split)):
+        if name in have:
+            return name
+    if split == "trainval" and set(DERIVED) <= set(have) and layout.splits:
+        return split
+    raise FormatError(f"{folder} has no split '{split}'. It has: {', '.join(have)}.")
+
+
+def _label(
+    reading: Reading, classes: ClassMap | None, ledger: Ledger
+) -> tuple[tuple[Sample, ...], tuple[str, ...]]:
+    """Samples with labels for names; objects of other classes are left out and counted."""
+    names = classes.names if classes else reading.classes
+    wanted = classes or ClassMap(names)
+    exact = {name: label for label, name in enumerate(names)}
+    labels = exact if classes is None else {}
+    samples = []
+    for image in reading.images:
+        named = {row.name for row in image.found} | image.present | image.absent
+        for name in named - labels.keys():
+            label = wanted.label_of(name)
+            labels[name] = -1 if label is None else label
+        ledger.unmatched.update(row.name for row in image.found if labels[row.name] < 0)
+        samples.append(_sample(image, labels))
+    return tuple(samples), names
+
+
+def _sample(image: Annotated, labels: dict[str, int]) -> Sample:
+    rows = [row for row in image.found if labels[row.name] >= 0]
+    truths = replace(NO_TRUTHS, source=str(image.source))
+    if rows:
+        boxes = np.array([row.box for row in rows], np.float64)
+        own = area(boxes).tolist()
+        areas = [
+            at_hand if row.area is None else row.area
+            for row, at_hand in zip(rows, own, strict=True)
+        ]
+        used = frozenset().union(*(row.flags for row in rows))
+        truths = Truths.of(
+            boxes,
+            np.array([labels[row.name] for row in rows], np.int64),
+            area=np.array(areas, np.float64),
+            flags={flag: np.array([flag in row.flags for row in rows]) for flag in used},
+            lines=np.array([row.line for row in rows], np.int64),
+            source=str(image.source),
+        )
+    return Sample(
+        image.path,
+        image.frame.size_hw,
+        truths,
+        orientation=image.frame.orientation,
+        verified_present=_labels_of(image.present, labels),
+        verified_absent=_labels_of(image.absent, labels),
+        labelled=image.labelled,
+    )
+
+
+def _labels_of(names: frozenset[str], labels: dict[str, int]) -> frozenset[int]:
+    return frozenset(labels[name] for name in names) - {-1}
