@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import islice
 from pathlib import Path
 
 from boxray.data.annotated import Found, plain_number
@@ -46,7 +47,8 @@ class Style:
 
     columns: name → position. file_names: images are named by file, `x.jpg`, not by 16
     hexadecimal digits. display_names: labels are words, and no list of classes is there to say
-    so. empty: columns that most rows leave empty. labels: all labels that occur.
+    so. empty: columns that most rows leave empty. labels: all labels that occur. quoted: some
+    field is. row_bytes: the mean length of a row.
     """
 
     columns: Mapping[str, int]
@@ -55,6 +57,8 @@ class Style:
     decimal_commas: bool = False
     empty: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
+    quoted: bool = False
+    row_bytes: float = 0.0
 
     def remarks(self) -> list[str]:
         """What is unusual about it, for people."""
@@ -71,8 +75,11 @@ class Style:
         return found
 
 
-def style_of(path: Path) -> Style:
-    """The style of the table, from all of its rows. Raises FormatError where it is no table."""
+def style_of(path: Path, *, limit: int | None = None) -> Style:
+    """The style of the table, from all of its rows or the first `limit`.
+
+    Raises FormatError where it is no table.
+    """
     table = rows(path)
     _, header = next(table, (1, []))
     columns = _columns(header, path)
@@ -80,10 +87,11 @@ def style_of(path: Path) -> Style:
     counts: Counter[str] = Counter()
     labels: set[str] = set()
     corners = [columns[name] for name in CORNERS]
-    for _, fields in table:
+    for _, fields in islice(table, limit):
         if len(fields) != len(header):
             continue
         counts["rows"] += 1
+        counts["bytes"] += sum(map(len, fields)) + len(fields)
         image = fields[columns["ImageID"]]
         counts["hexadecimal" if HEXADECIMAL_ID.fullmatch(image) else "other"] += 1
         counts["file names"] += without_suffix(image) is not None
@@ -101,6 +109,8 @@ def style_of(path: Path) -> Style:
         decimal_commas=counts["commas"] > counts["points"],
         empty=frozenset(name for name in optional if counts[name] > half),
         labels=frozenset(labels),
+        quoted=counts["commas"] > 0,
+        row_bytes=counts["bytes"] / max(1, counts["rows"]),
     )
 
 

@@ -11,7 +11,6 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from boxray.data.annotated import (
     Annotated,
@@ -24,11 +23,12 @@ from boxray.data.annotated import (
     without_repeats,
 )
 from boxray.data.box_table import CORNERS, HEXADECIMAL_ID, LABEL_NAME, BoxTable, Style, style_of
-from boxray.data.classes import fold, has_control_characters
+from boxray.data.classes import has_control_characters
 from boxray.data.csv_rows import first_line, rows
 from boxray.data.hierarchy import read_hierarchy
+from boxray.data.label_tables import CLASS_HEADERS, Verified, read_classes, read_verified
 from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
-from boxray.data.pictures import by_name, by_stem
+from boxray.data.pictures import by_name, by_stem, without_suffix
 from boxray.data.report import SKIPPED, WARNING, Cause, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
 
@@ -37,7 +37,6 @@ WHOLE = ""  # the key of a table that is no split
 BOXES, LABELS, CLASSES = "boxes", "labels", "classes"
 _KNOWN_SPLITS = ("train", "val", "test")
 _TABLES = ("*.csv", "annotations/*.csv", "*/*.csv", "*/labels/*.csv", "*/metadata/*.csv")
-_CLASS_HEADERS = (("LabelName", "DisplayName"), ("id", "name"))
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ def _kind(path: Path) -> str | None:
         return BOXES
     if {"ImageID", "LabelName", "Confidence"} <= set(columns):
         return LABELS
-    if columns[:2] in _CLASS_HEADERS or (len(columns) > 1 and LABEL_NAME.fullmatch(columns[0])):
+    if columns[:2] in CLASS_HEADERS or (len(columns) > 1 and LABEL_NAME.fullmatch(columns[0])):
         return CLASSES
     # a table whose header was lost is still one: it is refused when it is read
     return BOXES if HEXADECIMAL_ID.fullmatch(columns[0]) and len(columns) > len(CORNERS) else None
@@ -152,6 +151,27 @@ def read(layout: Layout, split: str | None, ledger: Ledger) -> Reading:
     return Reading(classes, tuple(images), hierarchy or None)
 
 
+def split_of(layout: Layout, split: str | None) -> str:
+    """The key of the one table that a split means. Raises FormatError where it is not one."""
+    if split is None and len(layout.tables) == 1:
+        return next(iter(layout.tables))
+    if split is not None and plain(split) in layout.tables:
+        return plain(split)
+    raise FormatError(
+        f"{layout.root} has a table for each of {', '.join(layout.splits)}: say which split."
+    )
+
+
+def has_pictures(layout: Layout) -> bool:
+    """Whether any picture lies where pictures are looked for."""
+    return any(
+        without_suffix(path.name)
+        for name, table in layout.tables.items()
+        for folder in _picture_folders(layout.root, table, name)
+        for path in folder.iterdir()
+    )
+
+
 def _wanted(layout: Layout, split: str | None) -> list[str]:
     if WHOLE in layout.tables and len(layout.tables) == 1:
         return [WHOLE]
@@ -169,76 +189,6 @@ def _plausible(style: Style) -> set[str]:
         and not has_control_characters(label)
         and bool(LABEL_NAME.fullmatch(label)) != style.display_names
     }
-
-
-def read_classes(path: Path, ledger: Ledger) -> dict[str, str]:
-    """Label → name, from a list of classes with or without a header, in its order.
-
-    Raises FormatError for a label that is given twice or a row that is none.
-    """
-    names: dict[str, str] = {}
-    for line, fields in rows(path):
-        if line == 1 and tuple(fields[:2]) in _CLASS_HEADERS:
-            continue
-        label, name = (fields[0].strip(), fields[1].strip()) if len(fields) == 2 else ("", "")
-        if not label or not name or has_control_characters(label + name):
-            raise FormatError(f"{path}, line {line}: expected a label and a name.")
-        if label in names:
-            raise FormatError(f"{path}, line {line}: the label {label} was already given.")
-        if name in names.values():
-            ledger.remark(WARNING, path, f"another class is named '{name}' too", line)
-            name = f"{name} ({label})"
-        names[label] = name
-    if not names:
-        raise FormatError(f"{path} lists no class.")
-    spellings = {fold(name) for name in names.values()}
-    if len(spellings) < len(names):
-        ledger.remark(
-            WARNING,
-            path,
-            "names of classes differ by case or spaces only",
-            cause=Cause.CLASS_SPELLING,
-        )
-    return names
-
-
-class Verified(NamedTuple):
-    """Names of the classes that a person found in an image, or looked for in vain."""
-
-    present: set[str]
-    absent: set[str]
-
-
-def read_verified(
-    path: Path, names: Mapping[str, str] | None, images: Container[str], ledger: Ledger
-) -> dict[str, Verified]:
-    """What was verified of these images. Machine labels, whose confidence is a fraction, are none.
-
-    A class that is both present and absent counts as present, with a warning.
-    """
-    table = rows(path)
-    _, header = next(table, (1, []))
-    columns = [header.index(name) for name in ("ImageID", "LabelName", "Confidence")]
-    found: dict[str, Verified] = {}
-    for line, fields in table:
-        if len(fields) != len(header):
-            ledger.remark(SKIPPED, path, f"the row does not have {len(header)} fields", line)
-            continue
-        image, label, confidence = (fields[i] for i in columns)
-        if image not in images or confidence not in {"0", "1", "0.0", "1.0"}:
-            continue
-        name = label if names is None else names.get(label)
-        if name is None:
-            reason = "its LabelName is not in the list of classes"
-            ledger.remark(SKIPPED, path, reason, line, cause=Cause.UNKNOWN_CLASS)
-            continue
-        verified = found.setdefault(image, Verified(set(), set()))
-        verified[confidence.startswith("0")].add(name)
-    for verified in found.values():
-        if verified.present & verified.absent:
-            ledger.remark(WARNING, path, "a class is present and absent in one image: present")
-        verified.absent.difference_update(verified.present)
-    return found
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,126 @@
+"""Plots of what a data set's boxes are like, and of the priors found from them."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from boxray.coders.anchors import Priors
+from boxray.data.census import OCTAVES, PER_OCTAVE, Statistics
+from boxray.errors import MissingExtra
+from boxray.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_BARS = 20
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
+
+
+def save_statistics(statistics: Statistics, path: Path) -> None:
+    """Boxes per class, sizes, aspects and centres as one PNG. Raises MissingExtra, OutputError."""
+    figure = _figure(12.0, 9.0)
+    (classes, sizes), (aspects, places) = figure.subplots(2, 2)
+    _draw_classes(classes, statistics)
+    _draw_sizes(sizes, statistics)
+    _draw_aspects(aspects, statistics)
+    shown = places.imshow(statistics.places, extent=(0, 1, 1, 0), cmap="viridis")
+    places.set(xlabel="across the picture", ylabel="down the picture", title="Centres of boxes")
+    figure.colorbar(shown, ax=places, label="boxes")
+    _save(figure, path)
+
+
+def save_priors(
+    priors: Priors, curves: Mapping[str, Sequence[float]], side: int, path: Path
+) -> None:
+    """The average IoU of 1, 2, … priors per distance, and these priors on a canvas, as one PNG.
+
+    side: of the square canvas, in pixels, the unit of the priors.
+    """
+    figure = _figure(12.0, 5.5)
+    left, right = figure.subplots(1, 2)
+    for colour, (distance, values) in zip(_COLOURS, curves.items(), strict=False):
+        counts = range(1, 1 + len(values))
+        left.plot(counts, values, "o-", color=colour, label=f"clustered by {distance}", ms=4)
+    left.plot(len(priors.sizes_wh), priors.average_iou, "s", color="black", ms=9, mfc="none",
+              label="chosen")  # fmt: skip
+    left.set(xlabel="priors", ylabel="average IoU with the best prior", title="How many priors?")
+    left.grid(alpha=0.3)
+    left.legend(loc="lower right")
+    _draw_priors(right, priors, side)
+    _save(figure, path)
+
+
+def _draw_classes(axes: Axes, statistics: Statistics) -> None:
+    order = np.argsort(-statistics.boxes, kind="stable")[:MOST_BARS]
+    order = order[statistics.boxes[order] > 0]
+    names = [_plain(statistics.classes[label]) for label in order]
+    axes.barh(range(len(order)), statistics.boxes[order], color=_COLOURS[0])
+    axes.set_yticks(range(len(order)), names)
+    axes.invert_yaxis()
+    rest = int((statistics.boxes > 0).sum()) - len(order)
+    title = "Boxes per class" + (f", the first of {rest + len(order)}" if rest else "")
+    axes.set(xlabel="boxes", title=title)
+    axes.grid(axis="x", alpha=0.3)
+
+
+def _draw_sizes(axes: Axes, statistics: Statistics) -> None:
+    edges = np.geomspace(0.005, 1, 60)
+    width, height = np.clip(statistics.sizes_wh, edges[0], edges[-1]).T
+    counts, _, _ = np.histogram2d(width, height, [edges, edges], weights=statistics.weights)
+    shown = axes.pcolormesh(edges, edges, np.ma.masked_equal(counts.T, 0), cmap="viridis")
+    axes.plot([edges[0], 1], [edges[0], 1], ":", color="grey")
+    what = "the longer side" if statistics.aspect_kept else "the picture's"
+    axes.set(xscale="log", yscale="log", aspect="equal", title="Sizes of boxes",
+             xlabel=f"width, share of {what}", ylabel=f"height, share of {what}")  # fmt: skip
+    axes.figure.colorbar(shown, ax=axes, label="boxes")
+
+
+def _draw_aspects(axes: Axes, statistics: Statistics) -> None:
+    counts = statistics.aspects.sum(0)
+    places = (np.arange(len(counts)) + 0.5) / PER_OCTAVE - OCTAVES / 2
+    axes.bar(2**places, counts, width=2**places / PER_OCTAVE * np.log(2), color=_COLOURS[0])
+    axes.axvline(1, linestyle=":", color="grey")
+    unit = "in pixels" if statistics.aspect_kept else "in shares of the picture's"
+    axes.set(xscale="log", xlabel=f"width / height, {unit}", ylabel="boxes", title="Aspects")
+    ticks = (1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8)
+    axes.set_xticks(ticks, ["1/8", "1/4", "1/2", "1", "2", "4", "8"])
+    axes.set_xlim(1 / 16, 16)
+    axes.minorticks_off()
+
+
+def _draw_priors(axes: Axes, priors: Priors, side: int) -> None:
+    from matplotlib.patches import Rectangle
+
+    for i, (width, height) in enumerate(priors.sizes_wh.tolist()):
+        corner = ((side - width) / 2, (side - height) / 2)
+        colour = _COLOURS[i % len(_COLOURS)]
+        name = f"{i}: {width:.0f} x {height:.0f}"
+        axes.add_patch(Rectangle(corner, width, height, fill=False, ec=colour, lw=2, label=name))
+    axes.legend(loc="center left", bbox_to_anchor=(1.02, 0.5), title="width x height")
+    axes.set(xlim=(0, side), ylim=(side, 0), aspect="equal", xlabel="pixels", ylabel="pixels",
+             title=f"{len(priors.sizes_wh)} priors on a canvas of {side} x {side}")  # fmt: skip
+
+
+def _plain(name: str) -> str:
+    """A name that matplotlib does not take for mathematics, at a length that leaves room."""
+    return name.replace("$", r"\$")[:24]
+
+
+def _figure(width: float, height: float) -> Figure:
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtra("plots need matplotlib: pip install 'boxray[data]'") from error
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    write_atomically(path, picture.getvalue())
