@@ -60,12 +60,12 @@ class Style:
     quoted: bool = False
     row_bytes: float = 0.0
 
-    def remarks(self) -> list[str]:
-        """What is unusual about it, for people."""
+    def remarks(self, listed: Mapping[str, str] | None) -> list[str]:
+        """What is unusual about it, for people. listed: the names in the list of classes."""
         found = []
         if self.file_names:
             found.append("ImageID holds file names, not 16 hexadecimal digits: taken as they are")
-        if self.display_names:
+        if self.display_names and listed is None and self.labels:
             found.append("LabelName holds display names, and no list of classes: taken as classes")
         if self.decimal_commas:
             found.append("numbers have decimal commas: read as points")
@@ -157,7 +157,7 @@ class BoxTable:
 
     def read(self) -> None:
         """Sort in every row that is a box, and write down the others."""
-        for remark in self.style.remarks():
+        for remark in self.style.remarks(self.names):
             self.ledger.remark(WARNING, self.path, remark)
         table = rows(self.path)
         next(table)

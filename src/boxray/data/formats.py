@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from boxray.data import coco, open_images, voc, yolo
+from boxray.data import coco, open_images, open_images_writing, voc, yolo
 from boxray.data.annotated import Layout
 from boxray.data.parts import Part
 from boxray.errors import FormatError, SettingError
@@ -32,7 +32,13 @@ FORMATS = {
     "voc": Format(voc.recognise, voc.write, voc.PICTURES, voc.SAYS, voc.EXPECTED),
     "coco": Format(coco.recognise, coco.write, coco.PICTURES, coco.SAYS, coco.EXPECTED),
     "yolo": Format(yolo.recognise, yolo.write, yolo.PICTURES, yolo.SAYS, yolo.EXPECTED),
-    "open-images": Format(open_images.recognise, None, "", frozenset(), open_images.EXPECTED),
+    "open-images": Format(
+        open_images.recognise,
+        open_images_writing.write,
+        open_images_writing.PICTURES,
+        open_images_writing.SAYS,
+        open_images.EXPECTED,
+    ),
 }
 
 

@@ -51,6 +51,11 @@ class Verified(NamedTuple):
     present: set[str]
     absent: set[str]
 
+    @classmethod
+    def none(cls) -> Verified:
+        """Nobody looked."""
+        return cls(set(), set())
+
 
 def read_verified(
     path: Path, names: Mapping[str, str] | None, images: Container[str], ledger: Ledger
@@ -75,7 +80,7 @@ def read_verified(
             reason = "its LabelName is not in the list of classes"
             ledger.remark(SKIPPED, path, reason, line, cause=Cause.UNKNOWN_CLASS)
             continue
-        verified = found.setdefault(image, Verified(set(), set()))
+        verified = found.setdefault(image, Verified.none())
         verified[confidence.startswith("0")].add(name)
     for verified in found.values():
         if verified.present & verified.absent:

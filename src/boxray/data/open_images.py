@@ -8,7 +8,7 @@ boxes is needed. Source: storage.googleapis.com/openimages/web/download_v7.html.
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ EXPECTED = "a CSV table with the columns ImageID, LabelName, XMin, XMax, YMin, Y
 WHOLE = ""  # the key of a table that is no split
 BOXES, LABELS, CLASSES = "boxes", "labels", "classes"
 _KNOWN_SPLITS = ("train", "val", "test")
+_PUBLISHED_NAME = re.compile(r"(?:oidv\d+-)?(.+)-annotations-(?:bbox|human-imagelabels).*")
 _TABLES = ("*.csv", "annotations/*.csv", "*/*.csv", "*/labels/*.csv", "*/metadata/*.csv")
 
 
@@ -108,9 +109,11 @@ def _by_split(files: Sequence[Path], root: Path) -> dict[str, Path]:
     """The files by the split in their names, or in the names of their folders."""
     found: dict[str, Path] = {}
     for file in files:
+        published = _PUBLISHED_NAME.fullmatch(file.stem)
         folders = file.relative_to(root).parts[:-1]
         words = (*re.split(r"[-_. ]", file.stem), *folders)
-        split = next((plain(word) for word in words if plain(word) in _KNOWN_SPLITS), WHOLE)
+        known = (plain(word) for word in words if plain(word) in _KNOWN_SPLITS)
+        split = plain(published[1]) if published else next(known, WHOLE)
         if split in found:
             what = f"the split '{split}'" if split else "no split that their names tell"
             raise FormatError(
@@ -221,7 +224,7 @@ class _Split:
         bare = [image for image in own if image not in table.found]
         for image in [*table.found, *bare]:
             if wanted is None or image in wanted:
-                seen = verified.get(image, Verified(set(), set()))
+                seen = verified.get(image) or verified.get(pictures[image].name) or Verified.none()
                 one = self._image(pictures[image], table.found.get(image), seen)
                 if one is not None:
                     yield one
@@ -237,9 +240,11 @@ class _Split:
         column = self.style.columns["ImageID"]
         return (fields[column] for _, fields in rows(self.path) if len(fields) > column)
 
-    def _verified(self, pictures: Container[str]) -> dict[str, Verified]:
+    def _verified(self, pictures: Mapping[str, Path]) -> dict[str, Verified]:
         path = self.layout.labels.get(self.name)
-        return read_verified(path, self.names, pictures, self.ledger) if path else {}
+        # a table without a row does not say whether it would call images by file name
+        images = {*pictures, *(picture.name for picture in pictures.values())}
+        return read_verified(path, self.names, images, self.ledger) if path else {}
 
     def _write_down_missing(self, table: BoxTable) -> None:
         """The images without a picture, in one note: of a whole table they may be most."""

@@ -177,7 +177,7 @@ class _Counting:
         image_count = len(np.unique(_joined(self.images, np.uint64)))
         kept = int(self.census.boxes.sum())
         skipped = self.skipped.total()
-        notes = [Note(self.path, 0, WARNING, remark) for remark in self.style.remarks()]
+        notes = [Note(self.path, 0, WARNING, remark) for remark in self.style.remarks(self.names)]
         notes += [
             Note(self.path, self.lines[reason], SKIPPED, reason, count)
             for reason, count in self.skipped.items()
