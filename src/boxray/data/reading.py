@@ -13,7 +13,7 @@ from boxray.data.classes import ClassMap
 from boxray.data.dataset import Dataset
 from boxray.data.formats import recognise
 from boxray.data.partition import DERIVED, plain
-from boxray.data.report import Ledger
+from boxray.data.report import WARNING, Ledger, Report
 from boxray.errors import FormatError
 from boxray.records import NO_TRUTHS, Sample, Truths
 
@@ -30,6 +30,7 @@ def read(
     classes: ClassMap | None = None,
     format: str | None = None,  # noqa: A002  the word that users type
     conventions: Conventions = PLAIN,
+    strict: bool = False,
 ) -> Dataset:
     """The data set in `folder` (or behind its COCO, YAML or CSV file), or one split of it.
 
@@ -37,7 +38,9 @@ def read(
     the order that the format gives them, or by name where it gives none (VOC). format: a name in
     the table of formats, where the folder does not tell. conventions: what its files cannot say.
     Without splits of its own a data set is divided 80/20 by the hash of its file names. The files
-    are only ever read. Raises FormatError where it is no data set, or has no such split.
+    are only ever read. strict: whatever had to be repaired, skipped or refused is a FormatError,
+    but not boxes of classes that are not wanted. Raises FormatError where it is no data set, or
+    has no such split.
     """
     folder = Path(folder)
     layout = recognise(folder, format)
@@ -46,8 +49,16 @@ def read(
     reading = layout.read(wanted, ledger, conventions)
     samples, names = _label(reading, classes, ledger)
     report = ledger.close(len(samples), sum(len(sample.truths) for sample in samples))
+    if strict:
+        _refuse_losses(report, folder)
     name = layout.root.resolve().name
     return Dataset(name, names, samples, wanted or "all", report, (layout.root,), reading.hierarchy)
+
+
+def _refuse_losses(report: Report, folder: Path) -> None:
+    losses = [note for note in report.notes if note.severity != WARNING]
+    if losses:
+        raise FormatError(f"{folder} is not read as it stands: {report.summary()}. {losses[0]}.")
 
 
 def _existing(split: str, layout: Layout, folder: Path) -> str:
