@@ -5,6 +5,7 @@ Boxes are always `x0, y0, x1, y1` edges in pixels (see boxes.py).
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,14 @@ from boxray.boxes import Array
 from boxray.errors import BoxError
 
 FLAGS = ("difficult", "crowd", "group_of", "occluded", "truncated", "depiction", "inside")
+
+
+@functools.cache
+def _never(count: int) -> Bool[Array, "n"]:
+    """A flag that no object has: one array for all that need it, which nobody may write to."""
+    flag = np.zeros(count, bool)
+    flag.flags.writeable = False
+    return flag
 
 
 @dataclass(frozen=True)
@@ -59,8 +68,9 @@ class Truths:
         boxes = np.asarray(boxes, np.float64).reshape(-1, 4)
         count = len(boxes)
         _refuse_empty_boxes(boxes, source)
-        given = flags or {}
-        known = {name: np.asarray(given.get(name, np.zeros(count)), bool) for name in FLAGS}
+        none = _never(count)
+        known = dict.fromkeys(FLAGS, none)
+        known.update({name: np.asarray(values, bool) for name, values in (flags or {}).items()})
         wh = boxes[:, 2:] - boxes[:, :2]
         return cls(
             boxes=boxes,

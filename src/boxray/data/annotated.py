@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
+from jaxtyping import Float
 
 from boxray.boxes import area, clip, upright
 from boxray.data.hierarchy import Hierarchy
@@ -157,6 +158,8 @@ def settle(
     height, width = frame.size_hw[::-1] if frame.stored else frame.size_hw
     stored_hw = float(height), float(width)
     boxes = np.array([row.box for row in found], np.float64)
+    if not frame.stored and _all_inside(boxes, stored_hw) and not any(r.repairs for r in found):
+        return tuple(found)
     clipped = clip(np.nan_to_num(boxes, posinf=0.0, neginf=0.0), stored_hw)
     good = (boxes[:, 2:] > boxes[:, :2]).all(1) & (area(clipped) > 0)
     good &= np.isfinite(boxes).all(1)
@@ -177,6 +180,13 @@ def settle(
             ledger.box(REPAIRED, source, row.line, reason, cause=cause, picture=picture, box=place)
         kept.append(row._replace(box=(x0, y0, x1, y1)))
     return tuple(kept)
+
+
+def _all_inside(boxes: Float[np.ndarray, "n 4"], size_hw: tuple[float, float]) -> bool:
+    """Whether every box has an area and lies in the picture; False where one is not finite."""
+    x0, y0, x1, y1 = boxes.T
+    inside = boxes.min() >= 0 and x1.max() <= size_hw[1] and y1.max() <= size_hw[0]
+    return bool(inside and (x0 < x1).all() and (y0 < y1).all())
 
 
 def without_repeats(found: Sequence[Found], source: Path, ledger: Ledger) -> list[Found]:

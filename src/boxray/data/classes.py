@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,10 @@ KNOWN_PAIRS = (
 )
 
 
+# control characters, ends of line that only some programs know, and what is no character at all
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
+
+
 def fold(name: str) -> str:
     """The name without case, spaces, underscores and hyphens."""
     return "".join(letter for letter in name.casefold() if letter not in " _-\t")
@@ -26,7 +31,7 @@ def fold(name: str) -> str:
 
 def has_control_characters(name: str) -> bool:
     """Whether a name holds line breaks, NUL or their like, which no class name needs."""
-    return any(ord(letter) < 32 or ord(letter) == 127 for letter in name)
+    return _NO_TEXT.search(name) is not None
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from boxray.boxes import area
 from boxray.data.annotated import PLAIN, Annotated, Conventions, Layout, Reading
+from boxray.data.cache import Cache, key_of
 from boxray.data.classes import ClassMap
 from boxray.data.dataset import Dataset
 from boxray.data.formats import recognise
@@ -31,6 +33,7 @@ def read(
     format: str | None = None,  # noqa: A002  the word that users type
     conventions: Conventions = PLAIN,
     strict: bool = False,
+    cache: Cache | None = None,
 ) -> Dataset:
     """The data set in `folder` (or behind its COCO, YAML or CSV file), or one split of it.
 
@@ -39,20 +42,49 @@ def read(
     the table of formats, where the folder does not tell. conventions: what its files cannot say.
     Without splits of its own a data set is divided 80/20 by the hash of its file names. The files
     are only ever read. strict: whatever had to be repaired, skipped or refused is a FormatError,
-    but not boxes of classes that are not wanted. Raises FormatError where it is no data set, or
-    has no such split.
+    but not boxes of classes that are not wanted. cache: where the reading is kept, and found again
+    as long as no file changed. Raises FormatError where it is no data set, or has no such split.
     """
     folder = Path(folder)
     layout = recognise(folder, format)
     wanted = None if split is None else _existing(split, layout, folder)
+    if cache is None:
+        dataset = _read(layout, wanted, classes, conventions)
+    else:
+        dataset = _kept(cache, folder, layout, (wanted, classes, format, conventions))
+    if strict:
+        _refuse_losses(dataset.report, folder)
+    return dataset
+
+
+def _kept(
+    cache: Cache,
+    folder: Path,
+    layout: Layout,
+    how: tuple[str | None, ClassMap | None, str | None, Conventions],
+) -> Dataset:
+    """What the cache keeps of this very state of the files, else a reading that it keeps now."""
+    started, places = time.perf_counter(), list(dict.fromkeys((folder, layout.root)))
+    key = key_of(places, how)
+    found = cache.get(key)
+    if found is not None:
+        return found
+    split, classes, _, conventions = how
+    dataset = _read(layout, split, classes, conventions)
+    if key == key_of(places, how):  # nothing changed while it was read
+        cache.put(key, dataset, time.perf_counter() - started)
+    return dataset
+
+
+def _read(
+    layout: Layout, split: str | None, classes: ClassMap | None, conventions: Conventions
+) -> Dataset:
     ledger = Ledger()
-    reading = layout.read(wanted, ledger, conventions)
+    reading = layout.read(split, ledger, conventions)
     samples, names = _label(reading, classes, ledger)
     report = ledger.close(len(samples), sum(len(sample.truths) for sample in samples))
-    if strict:
-        _refuse_losses(report, folder)
     name = layout.root.resolve().name
-    return Dataset(name, names, samples, wanted or "all", report, (layout.root,), reading.hierarchy)
+    return Dataset(name, names, samples, split or "all", report, (layout.root,), reading.hierarchy)
 
 
 def _refuse_losses(report: Report, folder: Path) -> None:
@@ -93,8 +125,9 @@ def _label(
 
 def _sample(image: Annotated, labels: dict[str, int]) -> Sample:
     rows = [row for row in image.found if labels[row.name] >= 0]
-    truths = replace(NO_TRUTHS, source=str(image.source))
-    if rows:
+    if not rows:
+        truths = replace(NO_TRUTHS, source=str(image.source))
+    else:
         boxes = np.array([row.box for row in rows], np.float64)
         own = area(boxes).tolist()
         areas = [
