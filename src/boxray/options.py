@@ -149,6 +149,30 @@ Threads = Annotated[
     typer.Option("--threads", parser=count, metavar="N", help="Threads; all processors if unset."),
 ]
 Device = Annotated[str, typer.Option("--device", help="cpu or cuda.")]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        metavar="NAME",
+        help="voc, coco, yolo or open-images, where the folder does not tell.",
+    ),
+]
+VocZeroBased = Annotated[
+    bool, typer.Option("--voc-zero-based", help="The first pixel of the VOC files is 0, not 1.")
+]
+Segments = Annotated[
+    bool, typer.Option("--segments", help="Take the box around each polygon of YOLO files.")
+]
+MergeNames = Annotated[
+    bool, typer.Option("--merge-names", help="Categories of one name in a COCO file are one.")
+]
+StrictData = Annotated[
+    bool, typer.Option("--strict", help="Refuse data that loses a box or needs a repair.")
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Keep readings here, not in the user's cache."),
+]
 Split = Annotated[str | None, typer.Option("--split", help="Which part of the data set.")]
 PriorCount = Annotated[
     int | None,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from boxray.data import ClassMap, read, read_class_file
+from boxray.data import ClassMap, merge, read, read_class_file
+from boxray.data.classes import SYNONYMS, fold
+from boxray.data.synthetic import make
 from boxray.errors import FormatError
 
 VOC_FILE = Path(__file__).parents[2] / "benchmarks" / "voc_classes.txt"
@@ -72,3 +74,30 @@ def test_the_very_name_wins_over_a_folded_one_and_two_folded_ones_match_none():
 
 def test_the_voc_classes_are_those_of_the_voc_data(shared):
     assert read_class_file(VOC_FILE).names == read(shared / "data" / "formats" / "voc").classes
+
+
+def test_the_account_shows_which_names_were_matched_how_and_which_were_not(tmp_path):
+    make(tmp_path / "a", images=6, seed=0, classes=("Sofa", "kitten", "lamp"))
+    wanted = ClassMap(("couch", "cat"), {"kitten": "cat"})
+    report = read(tmp_path / "a", classes=wanted).report
+    assert {"Sofa": ("couch", "synonym"), "kitten": ("cat", "class file")} == report.matched_classes
+    matched, unmatched = report.class_lines()
+    assert "Sofa as couch (synonym)" in matched
+    assert f"not matched: lamp ({report.unmatched_classes['lamp']})" == unmatched
+
+
+def test_merging_takes_other_names_of_a_class_for_that_class(tmp_path):
+    names = {"a": ("tvmonitor", "dog"), "b": ("bird", "television")}
+    made = [read(make(tmp_path / n, images=4, seed=0, classes=c)) for n, c in names.items()]
+    both = merge(made)
+    assert ("dog", "tvmonitor", "bird") == both.classes  # VOC gives classes by name
+    assert {"television": ("tvmonitor", "synonym")} == both.report.matched_classes
+    wanted = [
+        s.truths.labels.tolist().count(made[1].classes.index("television")) for s in made[1].samples
+    ]
+    assert wanted == [s.truths.labels.tolist().count(1) for s in both.samples[4:]]
+
+
+def test_no_line_of_the_table_of_synonyms_shares_a_name_with_another():
+    names = [fold(name) for line in SYNONYMS for name in line]
+    assert len(names) == len(set(names)) + 2  # diningtable, pottedplant: two spellings of one line

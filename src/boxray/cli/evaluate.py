@@ -31,6 +31,12 @@ def _evaluate(
     size: options.Size = None,
     threads: options.Threads = None,
     device: options.Device = "cpu",
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Measure a model on annotated pictures.
 
@@ -38,7 +44,7 @@ def _evaluate(
 
     Without --split it takes test where the data has one, else val.
     """
-    from boxray.verbs import evaluate, evaluation_tables, running, terminal
+    from boxray.verbs import evaluate, evaluation_tables, reading, running, terminal
 
     how = running.Running(
         model=model,
@@ -49,9 +55,23 @@ def _evaluate(
         method=method,
         suppress_within=suppress_within,
     )
+    manner = reading.manner(
+        format=data_format,
+        voc_zero_based=voc_zero_based,
+        segments=segments,
+        merge_names=merge_names,
+        strict=strict,
+        cache=cache,
+    )
     with terminal.progress("evaluating") as on_image:
         report = evaluate.evaluate(
-            how, data, split=split, protocol=protocol, classes=classes, on_image=on_image
+            how,
+            data,
+            split=split,
+            protocol=protocol,
+            classes=classes,
+            manner=manner,
+            on_image=on_image,
         )
     terminal.warn(*report.notes, *report.evaluation.errors)
     terminal.deliver(report.to_dict(), evaluation_tables.evaluation(report), as_json)

@@ -40,6 +40,12 @@ def _train(
     seed: options.Seed = None,
     threads: options.Threads = None,
     device: options.Device = "cpu",
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
     as_json: options.Json = False,
 ) -> int:
     """Train a detector on annotated pictures.
@@ -63,6 +69,12 @@ def _train(
         seed=seed or 0,
         threads=threads,
         device=device,
+        format=data_format,
+        voc_zero_based=voc_zero_based,
+        segments=segments,
+        merge_names=merge_names,
+        strict=strict,
+        cache=cache,
     )
     report = train.train(data, output, options=chosen, console=terminal.console(stderr=as_json))
     return _show_training(report, as_json)

@@ -4,7 +4,7 @@ from boxray.data.annotated import Conventions
 from boxray.data.classes import ClassMap, read_class_file
 from boxray.data.dataset import Dataset, merge
 from boxray.data.hierarchy import Hierarchy, expand, read_hierarchy
-from boxray.data.reading import read, splits
+from boxray.data.reading import Manner, read, splits
 from boxray.data.report import Note, Report, Tally
 from boxray.data.writing import Written, write
 
@@ -13,6 +13,7 @@ __all__ = [
     "Conventions",
     "Dataset",
     "Hierarchy",
+    "Manner",
     "Note",
     "Report",
     "Tally",

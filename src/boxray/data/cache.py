@@ -141,6 +141,7 @@ def _pack(dataset: Dataset) -> bytes:
         "boxes": astuple(report.boxes),
         "notes": [_plain(note) for note in report.notes],
         "unmatched": report.unmatched_classes,
+        "matched": report.matched_classes,
         "paths": [str(sample.path) for sample in dataset.samples],
         "sources": [one.source for one in truths],
         "verified": [
@@ -192,6 +193,7 @@ def _unpack(content: bytes) -> Dataset:
         Tally(*header["boxes"]),
         tuple(map(_note, header["notes"])),
         header["unmatched"],
+        {name: (to, how) for name, (to, how) in header["matched"].items()},
     )
     parents = header["parents"]
     above = parents and {name: frozenset(names) for name, names in parents.items()}

@@ -9,14 +9,24 @@ from pathlib import Path
 
 from boxray.errors import FormatError
 
-# VOC's name and COCO's name of the same thing.
-KNOWN_PAIRS = (
+# What VOC, COCO and Open Images call differently, one thing per line.
+SYNONYMS = (
     ("aeroplane", "airplane"),
+    ("cell phone", "mobile phone"),
+    ("cow", "cattle"),
+    ("diningtable", "dining table", "kitchen & dining room table"),
+    ("donut", "doughnut"),
+    ("frisbee", "flying disc"),
+    ("hair drier", "hair dryer"),
+    ("keyboard", "computer keyboard"),
+    ("microwave", "microwave oven"),
     ("motorbike", "motorcycle"),
-    ("diningtable", "dining table"),
-    ("pottedplant", "potted plant"),
+    ("mouse", "computer mouse"),
+    ("pottedplant", "potted plant", "houseplant"),
+    ("remote", "remote control"),
+    ("skis", "ski"),
     ("sofa", "couch"),
-    ("tvmonitor", "tv"),
+    ("tvmonitor", "tv", "television"),
 )
 
 
@@ -27,6 +37,9 @@ _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff
 def fold(name: str) -> str:
     """The name without case, spaces, underscores and hyphens."""
     return "".join(letter for letter in name.casefold() if letter not in " _-\t")
+
+
+_FOLDED_SYNONYMS = tuple(frozenset(map(fold, line)) for line in SYNONYMS)
 
 
 def has_control_characters(name: str) -> bool:
@@ -45,25 +58,28 @@ class ClassMap:
     synonyms: Mapping[str, str] = field(default_factory=dict)
 
     def label_of(self, name: str) -> int | None:
-        """The class that a data set's `name` means, or None.
+        """The class that a data set's `name` means, or None."""
+        found = self.match(name)
+        return None if found is None else found[0]
+
+    def match(self, name: str) -> tuple[int, str] | None:
+        """The class that a data set's `name` means, and what says so; None if nothing does.
 
         Tried in turn: the very name; the name without case, spaces, underscores and hyphens; the
-        file's synonyms; the pairs that VOC and COCO call differently. What fits two classes at
-        the same step fits none.
+        file's synonyms; the table `SYNONYMS`. What fits two classes at the same step fits none.
         """
         if name in self.names:
-            return self.names.index(name)
+            return self.names.index(name), "the very name"
         folded = fold(name)
-        synonyms = {wanted for other, wanted in self.synonyms.items() if fold(other) == folded}
-        pairs = {fold(b) for a, b in KNOWN_PAIRS if fold(a) == folded}
-        pairs |= {fold(a) for a, b in KNOWN_PAIRS if fold(b) == folded}
+        given = {wanted for other, wanted in self.synonyms.items() if fold(other) == folded}
+        known = {other for line in _FOLDED_SYNONYMS if folded in line for other in line}
         steps = (
-            [i for i, wanted in enumerate(self.names) if fold(wanted) == folded],
-            [i for i, wanted in enumerate(self.names) if wanted in synonyms],
-            [i for i, wanted in enumerate(self.names) if fold(wanted) in pairs],
+            ("spelling", [i for i, wanted in enumerate(self.names) if fold(wanted) == folded]),
+            ("class file", [i for i, wanted in enumerate(self.names) if wanted in given]),
+            ("synonym", [i for i, wanted in enumerate(self.names) if fold(wanted) in known]),
         )
-        hits = next((step for step in steps if step), [])
-        return hits[0] if len(hits) == 1 else None
+        how, hits = next((step for step in steps if step[1]), ("", []))
+        return (hits[0], how) if len(hits) == 1 else None
 
 
 def read_class_file(path: Path | str) -> ClassMap:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from boxray.data.classes import ClassMap
 from boxray.data.hierarchy import Hierarchy
 from boxray.data.report import Report, total
 from boxray.errors import FormatError
@@ -53,20 +54,33 @@ class Dataset:
 
 
 def merge(datasets: Sequence[Dataset]) -> Dataset:
-    """Several data sets as one; classes are the union of theirs, in order of appearance."""
+    """Several data sets as one; classes are the union of theirs, in order of appearance.
+
+    A class of a later one that an earlier one spells or calls otherwise (`ClassMap.match`) is that
+    class; the report says which were matched so.
+    """
     if not datasets:
         raise FormatError("there is no data set to merge: expected at least one.")
-    names = tuple(dict.fromkeys(name for dataset in datasets for name in dataset.classes))
+    names = datasets[0].classes
+    matched: dict[str, tuple[str, str]] = {}
     samples: list[Sample] = []
     for dataset in datasets:
-        labels = [names.index(name) for name in dataset.classes]
+        known, labels = ClassMap(names), []
+        for name in dataset.classes:
+            found = known.match(name)
+            if found is None:
+                names = (*names, name)
+            elif known.names[found[0]] != name:
+                matched[name] = known.names[found[0]], found[1]
+            labels.append(len(names) - 1 if found is None else found[0])
         samples += [_relabel(sample, labels) for sample in dataset.samples]
+    report = total([dataset.report for dataset in datasets])
     return Dataset(
         "+".join(dataset.name for dataset in datasets),
         names,
         tuple(samples),
         "+".join(dict.fromkeys(dataset.split for dataset in datasets)),
-        total([dataset.report for dataset in datasets]),
+        replace(report, matched_classes=report.matched_classes | matched),
         tuple(root for dataset in datasets for root in dataset.roots),
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,34 @@ from boxray.data.partition import DERIVED, plain
 from boxray.data.report import WARNING, Ledger, Report
 from boxray.errors import FormatError
 from boxray.records import NO_TRUTHS, Sample, Truths
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a person wants annotated data to be read; the meanings are those of `read`."""
+
+    format: str | None = None
+    conventions: Conventions = PLAIN
+    strict: bool = False
+    cache: Cache | None = None
+
+    def read(
+        self, folder: Path | str, split: str | None = None, classes: ClassMap | None = None
+    ) -> Dataset:
+        """`read` in this manner."""
+        return read(
+            folder,
+            split,
+            classes=classes,
+            format=self.format,
+            conventions=self.conventions,
+            strict=self.strict,
+            cache=self.cache,
+        )
+
+    def splits(self, folder: Path | str) -> tuple[str, ...]:
+        """`splits` in this manner."""
+        return splits(folder, self.format)
 
 
 def splits(folder: Path | str, format: str | None = None) -> tuple[str, ...]:  # noqa: A002
@@ -116,8 +144,10 @@ def _label(
     for image in reading.images:
         named = {row.name for row in image.found} | image.present | image.absent
         for name in named - labels.keys():
-            label = wanted.label_of(name)
-            labels[name] = -1 if label is None else label
+            label, how = wanted.match(name) or (-1, "")
+            labels[name] = label
+            if label >= 0 and names[label] != name:
+                ledger.matched[name] = names[label], how
         ledger.unmatched.update(row.name for row in image.found if labels[row.name] < 0)
         samples.append(_sample(image, labels))
     return tuple(samples), names

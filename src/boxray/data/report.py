@@ -13,6 +13,7 @@ from pathlib import Path
 
 from boxray.errors import FormatError, ImageError
 
+MOST_NAMES = 12  # beyond these, a person reads none
 REPAIRED, SKIPPED, REFUSED, WARNING = "repaired", "skipped", "refused", "warning"
 
 
@@ -109,13 +110,28 @@ class Report:
     """What happened while a data set was read.
 
     refused images are those whose path tried to leave the data set. unmatched_classes: how many
-    boxes were left out per name, because the name is not in the class file.
+    boxes were left out per name, because the name is not in the class file. matched_classes: a
+    name in the data that is not the class's own → the class, and what says that it is meant.
     """
 
     images: Tally = field(default_factory=Tally)
     boxes: Tally = field(default_factory=Tally)
     notes: tuple[Note, ...] = ()
     unmatched_classes: dict[str, int] = field(default_factory=dict)
+    matched_classes: dict[str, tuple[str, str]] = field(default_factory=dict)
+
+    def class_lines(self) -> list[str]:
+        """Which names were taken for which classes, and which for none, for people."""
+        lines = []
+        if self.matched_classes:
+            pairs = (f"{name} as {to} ({how})" for name, (to, how) in self.matched_classes.items())
+            lines.append(f"classes matched: {', '.join(pairs)}")
+        if self.unmatched_classes:
+            most_first = sorted(self.unmatched_classes.items(), key=lambda entry: -entry[1])
+            names = ", ".join(f"{name} ({count})" for name, count in most_first[:MOST_NAMES])
+            more = len(most_first) - MOST_NAMES
+            lines.append(f"not matched: {names}" + (f" and {more} more" if more > 0 else ""))
+        return lines
 
     def summary(self) -> str:
         """One line for people."""
@@ -134,11 +150,15 @@ def total(reports: Sequence[Report]) -> Report:
     unmatched: Counter[str] = Counter()
     for report in reports:
         unmatched.update(report.unmatched_classes)
+    matched: dict[str, tuple[str, str]] = {}
+    for report in reports:
+        matched.update(report.matched_classes)
     return Report(
         sum((report.images for report in reports), Tally()),
         sum((report.boxes for report in reports), Tally()),
         tuple(note for report in reports for note in report.notes),
         dict(unmatched),
+        matched,
     )
 
 
@@ -149,6 +169,7 @@ class Ledger:
         self.images: Counter[str] = Counter()
         self.boxes: Counter[str] = Counter()
         self.unmatched: Counter[str] = Counter()
+        self.matched: dict[str, tuple[str, str]] = {}
         self._notes: dict[tuple[Path, str, str, str], Note] = {}
 
     def image(self, fate: str, path: Path, reason: str, *, cause: str = Cause.OTHER) -> None:
@@ -191,6 +212,7 @@ class Ledger:
             _tally(self.boxes, boxes_kept, self.unmatched.total()),
             tuple(self._notes.values()),
             dict(self.unmatched),
+            self.matched,
         )
 
     def _write(self, note: Note) -> None:

@@ -86,6 +86,9 @@ def train(
     with folder.locked(), Signals() as signals:
         prepared = prepare(settings)
         folder.write_settings(prepared.resolved.to_json())
+        parts = {"train": prepared.train, "val": prepared.val}
+        pictures = {name: [s.path for s in part.samples] for name, part in parts.items()}
+        folder.write_split(pictures, prepared.train.roots)
         training = _begin(prepared, folder)
         if training.clock.budget_s is not None:
             spent = time.perf_counter() - began + prepared.closing_s

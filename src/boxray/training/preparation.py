@@ -143,19 +143,20 @@ def _read_part(
     classes: data.ClassMap | None,
 ) -> Dataset:
     """One part of every folder, together, without the pictures that nobody annotated."""
+    manner = settings.manner
     read = [
-        data.read(folder, _split_of(folder, wanted, usual), classes=classes)
+        manner.read(folder, _split_of(folder, manner, wanted, usual), classes)
         for folder in settings.data
     ]
     part = data.merge(read) if len(read) > 1 else read[0]
     return replace(part, samples=tuple(s for s in part.samples if s.labelled))
 
 
-def _split_of(folder: Path, wanted: str | None, usual: tuple[str, ...]) -> str:
+def _split_of(folder: Path, manner: data.Manner, wanted: str | None, usual: tuple[str, ...]) -> str:
     """The split asked for, else the first of the usual ones that the folder has."""
     if wanted is not None:
         return wanted
-    there = data.splits(folder)
+    there = manner.splits(folder)
     for name in usual:
         if name in there:
             return name

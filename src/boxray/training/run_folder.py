@@ -6,7 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from typing import Any
 from boxray.errors import OutputError, SettingError
 from boxray.files import write_atomically
 
-SETTINGS, METRICS, CURVES, LOCK = "settings.json", "metrics.jsonl", "curves.png", ".lock"
+SETTINGS, SPLIT, METRICS = "settings.json", "split.json", "metrics.jsonl"
+CURVES, LOCK = "curves.png", ".lock"
 HALF_WRITTEN = ".*.tmp"  # the neighbours of boxray.files.write_atomically
 
 
@@ -69,6 +70,15 @@ class RunFolder:
     def write_settings(self, text: str) -> None:
         """Record what the training runs with."""
         write_atomically(self.path / SETTINGS, text.encode())
+
+    def write_split(self, parts: Mapping[str, Sequence[Path]], roots: Sequence[Path]) -> None:
+        """Record which pictures are learned from and which are checked on, seen from the data."""
+        relative = {
+            name: [min((os.path.relpath(path, root) for root in roots), key=len) for path in paths]
+            for name, paths in parts.items()
+        }
+        text = json.dumps({"schema": "boxray.split/1", **relative}, indent=1)
+        write_atomically(self.path / SPLIT, f"{text}\n".encode())
 
     def rows(self) -> list[dict[str, Any]]:
         """What was recorded so far, oldest first; a torn last line is left out."""

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from boxray import recipes
+from boxray.data import Conventions, Manner
+from boxray.data.cache import Cache, default_cache
 from boxray.errors import FormatError, SettingError
 
 # Every picture is seen this often in a default training, for data sets of this size; larger sets
@@ -27,7 +29,7 @@ class TrainSettings:
     data: folders in any format `boxray.data.read` knows, used together. recipe: a name of the table
     in `recipes`. split and val_split: the parts to learn from and to check on. size: canvas side in
     pixels. minutes: a time budget that the whole schedule is fitted to, instead of epochs.
-    checkpoint_s: seconds between checkpoints.
+    checkpoint_s: seconds between checkpoints. From `format` on: how the data is read.
     """
 
     data: tuple[Path, ...]
@@ -47,6 +49,19 @@ class TrainSettings:
     workers: int | None = None
     device: str = "cpu"
     checkpoint_s: float = 60.0
+    format: str | None = None
+    voc_zero_based: bool = False
+    segments: bool = False
+    merge_names: bool = False
+    strict: bool = False
+    cache: Path | None = None
+
+    @property
+    def manner(self) -> Manner:
+        """How the data is read; without a named cache, with the user's own."""
+        conventions = Conventions(self.voc_zero_based, self.segments, self.merge_names)
+        cache = default_cache() if self.cache is None else Cache(self.cache)
+        return Manner(self.format, conventions, self.strict, cache)
 
     def __post_init__(self) -> None:
         if not self.data:
@@ -144,12 +159,13 @@ def request_of(resolved: Resolved, output: Path) -> TrainSettings:
 
     Splits that were found are found again: over several folders, each may have its own.
     """
-    values = {f.name: resolved.values[f.name] for f in fields(TrainSettings)}
+    values = {f.name: resolved.values.get(f.name, f.default) for f in fields(TrainSettings)}
     for name in ("split", "val_split"):
         if resolved.origins[name] == "derived":
             values[name] = None
     values["data"] = tuple(Path(p) for p in values["data"])
-    values["classes"] = None if values["classes"] is None else Path(values["classes"])
+    for name in ("classes", "cache"):
+        values[name] = None if values[name] is None else Path(values[name])
     values["output"] = output
     request = TrainSettings(**{k: v for k, v in values.items() if k != "epochs"})
     return request if request.minutes is not None else replace(request, epochs=values["epochs"])

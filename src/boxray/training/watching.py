@@ -82,6 +82,8 @@ class Watcher:
         self.say(f"  boxes: {names}")
         for report in (prepared.train.report, prepared.val.report):
             self.say(f"  read: {report.summary()}")
+            for line in report.class_lines():
+                self.say(f"  {line}")
         length = (
             f"{values['minutes']:g} minutes"
             if values["minutes"] is not None

@@ -17,6 +17,7 @@ from boxray.verbs.running import Running
 
 # The part that no training looked at, if there is one; then the one it was checked on.
 PREFERRED_SPLITS = ("test", "val")
+PLAIN = data.Manner()
 
 
 @dataclass(frozen=True)
@@ -47,22 +48,24 @@ def evaluate(
     split: str | None = None,
     protocol: str = "coco",
     classes: Path | None = None,
+    manner: data.Manner = PLAIN,
     on_image: Callable[[int, int], None] | None = None,
 ) -> EvaluateReport:
     """Run a model over one split of annotated data and judge it.
 
     split: `test` where there is one, else `val`, if not given. classes: a class file whose
     synonyms say what the data's names mean; without it names are matched to the model's own.
+    manner: how the data is read.
     on_image: told after each picture how many of how many are done.
     Raises FormatError, SettingError or ModelError where the parts do not fit.
     """
-    splits = data.splits(folder)
+    splits = manner.splits(folder)
     chosen = split or next((name for name in PREFERRED_SPLITS if name in splits), None)
     if chosen is None:
         raise FormatError(f"{folder} has neither test nor val, but {splits}: add --split NAME.")
     detector = running.detector()
     names = read_class_file(classes) if classes else ClassMap(detector.classes)
-    dataset = data.read(folder, chosen, classes=names)
+    dataset = manner.read(folder, chosen, names)
     if not len(dataset):
         raise FormatError(f"the split {chosen!r} of {folder} has no images.")
     if not dataset.report.boxes.kept and dataset.report.unmatched_classes:

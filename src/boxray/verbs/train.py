@@ -36,6 +36,12 @@ class TrainOptions(TypedDict, total=False):
     seed: int
     threads: int | None
     device: str
+    format: str | None
+    voc_zero_based: bool
+    segments: bool
+    merge_names: bool
+    strict: bool
+    cache: Path | None
 
 
 @dataclass(frozen=True)
