@@ -51,6 +51,7 @@ ONE_ARGUMENT: dict[str, Callable] = {
     "clip": lambda rows: boxes.clip(rows, (100.0, 150.5)),
     "upright": lambda rows: boxes.upright(rows, 7, (100.0, 150.5)),
     "sigmoid": boxes.sigmoid,
+    "softmax": boxes.softmax,
 }
 TWO_ARGUMENTS: dict[str, Callable] = {
     "intersection": boxes.intersection,
@@ -115,6 +116,17 @@ class TestGoldenValues:
         # 1 / (1 + e^0) = 1/2; 1 / (1 + e^-ln 3) = 1 / (1 + 1/3) = 3/4; no overflow at the ends
         x = np.array([0.0, np.log(3.0), -1e4, 1e4])
         assert [0.5, 0.75, 0, 1] == pytest.approx(boxes.sigmoid(x).tolist())
+
+    def test_a_small_sigmoid_keeps_its_digits_in_single_precision(self):
+        # σ(-14) = 1 / (1 + 1202604.28) = 8.3153e-07
+        assert 8.315280276641321e-07 == pytest.approx(
+            boxes.sigmoid(np.array([-14.0], np.float32)).item(), rel=1e-6
+        )
+
+    def test_softmax_shares_out_one_and_does_not_overflow(self):
+        # e^0 : e^ln 3 = 1 : 3
+        shares = boxes.softmax(np.array([[0.0, np.log(3.0)], [1e4, 1e4], [-1e4, 1e4]]))
+        np.testing.assert_allclose([[0.25, 0.75], [0.5, 0.5], [0, 1]], shares)
 
 
 class TestInversePairs:

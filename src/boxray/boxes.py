@@ -37,16 +37,24 @@ def like(values: np.ndarray, array: Array) -> Array:
 
 
 def sigmoid(x: Float[Array, "..."]) -> Float[Array, "..."]:
-    """σ(x) = 1 / (1 + e^-x), without overflow at either end.
+    """σ(x) = 1 / (1 + e^-x), exact to a few last digits however small, without overflow.
 
-    Written as ½(1 + tanh(x/2)), which is the same function and exists in both libraries.
+    Below -88, where e^-x no longer fits single precision, it stays at 6e-39.
     """
-    return 0.5 * namespace(x).tanh(0.5 * x) + 0.5
+    lib = namespace(x)
+    return 1 / (1 + lib.exp(-lib.clip(x, -88, None)))
 
 
 def logit(p: Float[Array, "..."]) -> Float[Array, "..."]:
     """The inverse of `sigmoid`; ±inf at 1 and 0."""
     return namespace(p).log(p) - namespace(p).log1p(-p)
+
+
+def softmax(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
+    """Shares that sum to 1 along the last axis, without overflow."""
+    lib = namespace(x)
+    powers = lib.exp(x - lib.amax(x, -1)[..., None])
+    return powers / powers.sum(-1)[..., None]
 
 
 def area(boxes: Float[Array, "... 4"]) -> Float[Array, "..."]:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from boxray.boxes import centre_size, edges, sigmoid
-from boxray.coders.yolo_grid import LARGEST_LOG_SCALE, YoloGrid
+from boxray.coders.yolo_grid import YoloGrid
 from boxray.protocols import Coder
 
 PRIORS = (
@@ -22,13 +22,14 @@ EVERY_CODER = [
     YoloGrid(3, STRIDES[-levels:], PRIORS[-levels:], stretch)
     for levels in (1, 2, 3)
     for stretch in (1.0, 2.0)
-]
+] + [YoloGrid(3, STRIDES[-1:], PRIORS[-1:], softmax=True, largest_log_scale=20.0)]  # YOLOv2's
 SIZE_HW = (96, 160)
 LIBRARIES = ["numpy", "torch"]
 
 
 def name_of(coder: YoloGrid) -> str:
-    return f"{type(coder).__name__}-{len(coder.strides)}-levels-stretch-{coder.stretch:g}"
+    kind = "-softmax" if coder.softmax else ""
+    return f"{type(coder).__name__}-{len(coder.strides)}-levels-stretch-{coder.stretch:g}{kind}"
 
 
 every_coder = pytest.mark.parametrize("coder", EVERY_CODER, ids=name_of)
@@ -116,7 +117,7 @@ def test_decode_undoes_encode_through_the_whole_raw_output(coder, data):
     numbers = np.full((row_count(coder), coder.numbers), -20, np.float32)
     numbers[row] = 5
     numbers[row, :4] = coder.encode(box, np.array([row]), SIZE_HW)[0]
-    found = coder.decode(raw_of(coder, numbers), 0.5)
+    found = coder.decode(raw_of(coder, numbers), 0.3)
     assert [row] * coder.class_count == found.row.tolist()
     assert list(range(coder.class_count)) == found.labels.tolist()
     np.testing.assert_allclose(found.boxes, np.repeat(box, coder.class_count, 0), atol=1.5e-3)
@@ -185,7 +186,7 @@ class TestExtremes:
         boxes = np.asarray(coder.decode(raw).boxes)
         assert np.isfinite(boxes).all()
         sizes = np.repeat(coder.grid(SIZE_HW).prior, coder.class_count, 0)
-        expected = sizes * math.exp(LARGEST_LOG_SCALE)
+        expected = sizes * math.exp(coder.largest_log_scale)
         np.testing.assert_allclose(centre_size(boxes)[:, 2:], expected, rtol=1e-4)
 
     @every_coder
@@ -203,12 +204,14 @@ class TestExtremes:
         assert np.isfinite(np.asarray(found.scores)).all()
 
     @every_coder
-    def test_confident_rows_score_exactly_one_and_hopeless_ones_zero(self, coder):
+    def test_confident_rows_score_one_and_hopeless_ones_zero(self, coder):
         numbers = np.zeros((row_count(coder), coder.numbers), np.float32)
         numbers[0, 4:], numbers[1, 4:] = 1e4, -1e4
         scores = coder.decode(raw_of(coder, numbers)).scores.reshape(-1, coder.class_count)
-        assert [1.0] * coder.class_count == scores[0].tolist()
-        assert [0.0] * coder.class_count == scores[1].tolist()
+        # classes that exclude each other share what there is
+        most = 1 / coder.class_count if coder.softmax else 1
+        assert [most] * coder.class_count == pytest.approx(scores[0].tolist())
+        assert [0.0] * coder.class_count == pytest.approx(scores[1].tolist())
 
     @every_coder
     @every_library
@@ -231,7 +234,7 @@ class TestExtremes:
     def test_a_box_without_area_is_encoded_as_the_smallest_size(self, coder, library):
         boxes = np.array([[12.0, 12.0, 12.0, 20.0]], np.float32)
         t = coder.encode(in_library(library, boxes), in_library(library, np.array([0])), SIZE_HW)
-        assert -LARGEST_LOG_SCALE == pytest.approx(float(t[0, 2]), abs=1e-5)
+        assert -coder.largest_log_scale == pytest.approx(float(t[0, 2]), abs=1e-5)
 
     @every_coder
     def test_a_centre_out_of_reach_becomes_the_nearest_point_within_it(self, coder):
@@ -298,8 +301,11 @@ class TestRows:
     def test_scores_are_objectness_times_class(self, coder):
         numbers = random_numbers(coder, 5)
         found = coder.decode(raw_of(coder, numbers))
-        expected = sigmoid(numbers[:, 4:5]) * sigmoid(numbers[:, 5:])
-        np.testing.assert_array_equal(expected.reshape(-1), found.scores)
+        powers = np.exp(numbers[:, 5:])
+        shares = powers / powers.sum(1, keepdims=True)
+        classes = shares if coder.softmax else sigmoid(numbers[:, 5:])
+        expected = sigmoid(numbers[:, 4:5]) * classes
+        np.testing.assert_allclose(expected.reshape(-1), found.scores, rtol=1e-6)
 
     @every_coder
     @every_library

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxray.bundle.fields import is_whole, mismatch, numbers, sequence
-from boxray.coders.yolo_grid import YoloGrid
+from boxray.coders.yolo_grid import LARGEST_LOG_SCALE, YoloGrid
 from boxray.errors import ModelError
 from boxray.protocols import Coder
 
@@ -44,13 +44,25 @@ def parsed(fields: Fields, class_count: int) -> Coder:
 
 
 def _write_yolo_grid(coder: YoloGrid) -> Fields:
-    return {"strides": coder.strides, "priors": coder.priors, "stretch": coder.stretch}
+    return {
+        "strides": coder.strides,
+        "priors": coder.priors,
+        "stretch": coder.stretch,
+        "softmax": coder.softmax,
+        "largest_log_scale": coder.largest_log_scale,
+    }
 
 
 def _read_yolo_grid(fields: Fields, class_count: int) -> YoloGrid:
     steps = strides(fields)
     (stretch,) = numbers([fields.get("stretch")], "coder.stretch", 1, low=1.0, high=10.0)
-    return YoloGrid(class_count, steps, priors(fields, len(steps)), stretch)
+    # files older than these two say nothing of them
+    softmax = fields.get("softmax", False)
+    if not isinstance(softmax, bool):
+        raise mismatch("coder.softmax", "true or false", softmax)
+    most = [fields.get("largest_log_scale", LARGEST_LOG_SCALE)]
+    (largest,) = numbers(most, "coder.largest_log_scale", 1, low=1.0, high=20.0)
+    return YoloGrid(class_count, steps, priors(fields, len(steps)), stretch, softmax, largest)
 
 
 def strides(fields: Fields) -> tuple[int, ...]:

@@ -6,6 +6,8 @@ cell whose top left corner is (cx, cy), in cells of `stride` pixels:
     bx = s·σ(tx) - (s - 1)/2 + cx        bw = pw·exp(tw)        Pr(object)·IoU = σ(to)
     by = s·σ(ty) - (s - 1)/2 + cy        bh = ph·exp(th)        Pr(class | object) = σ(tclass)
 
+The class probabilities are YOLOv3's; YOLOv2's classes exclude each other: a softmax over them.
+
 s = 1 is the papers'. A stretch s > 1 lets a cell answer for a centre just outside it, and reach
 one on its own edge with a finite tx.
 
@@ -22,12 +24,13 @@ from functools import cached_property, lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from boxray.boxes import Array, centre_size, edges, like, logit, namespace, sigmoid
+from boxray.boxes import Array, centre_size, edges, like, logit, namespace, sigmoid, softmax
 from boxray.protocols import Raw
 from boxray.records import Candidates
 
 LARGEST_LOG_SCALE = 6.0  # exp(6) = 403 times a prior: beyond any picture, far below overflow
 EDGE = 1e-5  # a centre on the last reachable point is encoded as logit(1 - EDGE)
+CLASS_SCORES = {False: sigmoid, True: softmax}  # by YoloGrid.softmax: Pr(class | object)
 
 
 @dataclass(frozen=True)
@@ -58,14 +61,18 @@ class YoloGrid:
     """Encodes boxes as (tx, ty, tw, th) of a cell and prior, and decodes raw maps to candidates.
 
     Law: decode(encode(box, row)) = box to 1e-3 pixels, for a centre that the row's cell reaches
-    and a size within exp(±6) of its prior; in single precision, a millionth of the box more.
-    priors: per level, finest first, (width, height) in canvas pixels; as many on each level.
+    and a size within exp(±largest_log_scale) of its prior; in single precision, a millionth of
+    the box more.
+    priors: per level, finest first, (width, height) in canvas pixels. softmax: the classes exclude
+    each other, as in YOLOv2. largest_log_scale: tw and th beyond ± this count as this.
     """
 
     class_count: int
     strides: tuple[int, ...]
     priors: tuple[tuple[tuple[float, float], ...], ...]
     stretch: float = 1.0
+    softmax: bool = False
+    largest_log_scale: float = LARGEST_LOG_SCALE
 
     @cached_property
     def numbers(self) -> int:
@@ -123,7 +130,8 @@ class YoloGrid:
         lib = namespace(t)
         reach = self.stretch * sigmoid(t[..., :2]) - (self.stretch - 1) / 2
         centre = (reach + cell) * stride[:, None]
-        size = prior * lib.exp(lib.clip(t[..., 2:4], -LARGEST_LOG_SCALE, LARGEST_LOG_SCALE))
+        most = self.largest_log_scale
+        size = prior * lib.exp(lib.clip(t[..., 2:4], -most, most))
         return edges(lib.concatenate([centre, size], -1))
 
     def encode(
@@ -132,7 +140,7 @@ class YoloGrid:
         """tx, ty, tw, th with which these rows mean these boxes (canvas pixels), row by row.
 
         A centre beyond the cell's reach is encoded as the nearest point within it, and a size
-        beyond exp(±6) of the prior as that bound.
+        beyond exp(±largest_log_scale) of the prior as that bound.
         """
         lib = namespace(boxes)
         grid = self.grid(size_hw)
@@ -141,22 +149,22 @@ class YoloGrid:
         target = centre_size(boxes)
         reach = target[:, :2] / stride[:, None] - cell + (self.stretch - 1) / 2
         share = lib.clip(reach / self.stretch, EDGE, 1 - EDGE)
-        most = math.exp(LARGEST_LOG_SCALE)
+        most = math.exp(self.largest_log_scale)
         scale = lib.log(lib.clip(target[:, 2:] / prior, 1 / most, most))
         return lib.concatenate([logit(share), scale], -1)
 
     def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
-        """Every (row, class) of one image with σ(to)·σ(tclass) ≥ score_floor, in canvas pixels.
+        """Every (row, class) of one image with σ(to)·Pr(class) ≥ score_floor, in canvas pixels.
 
         raw: one map (A·(5 + C), H, W) per level. Rows with a number that is not finite are out.
         """
         lib = namespace(raw[0])
         numbers = self.flatten(raw)
         (hopeful,) = lib.where(sigmoid(numbers[:, 4]) >= score_floor)
+        hopeful = hopeful[lib.isfinite(numbers[hopeful]).all(-1)]
         numbers = numbers[hopeful]
-        scores = sigmoid(numbers[:, 4:5]) * sigmoid(numbers[:, 5:])
-        finite = lib.isfinite(numbers).all(-1)
-        which, labels = lib.where((scores >= score_floor) & finite[:, None])
+        scores = sigmoid(numbers[:, 4:5]) * CLASS_SCORES[self.softmax](numbers[:, 5:])
+        which, labels = lib.where(scores >= score_floor)
         rows = hopeful[which]
         height, width = raw[0].shape[-2:]
         grid = self.grid((height * self.strides[0], width * self.strides[0]))
@@ -184,5 +192,5 @@ class YoloGrid:
             prior=(width, height),
             t=(tx, ty, tw, th, to),
             objectness=float(sigmoid(numbers[4:5])[0]),
-            class_scores=tuple(sigmoid(numbers[5:]).tolist()),
+            class_scores=tuple(CLASS_SCORES[self.softmax](numbers[5:]).tolist()),
         )
