@@ -112,12 +112,12 @@ def _read_file(
         names = derived_part([str(entry.get("file_name")) for entry in entries.values()], part)
         wanted = {key for key, entry in entries.items() if str(entry.get("file_name")) in names}
     found = _Annotations(path, categories, entries, wanted, ledger)
-    found.read(document.get("annotations", []))
+    labelled = "annotations" in document
+    found.read(document.pop("annotations", []))
     finder = Finder(_picture_folders(layout.root, path, name))
     images = []
     for key in (key for key in entries if key in wanted):
-        labelled = "annotations" in document
-        image = _image(entries[key], found.rows.get(key, []), path, finder, ledger)
+        image = _image(entries[key], found.rows.pop(key, []), path, finder, ledger)
         images += [replace(image, labelled=labelled)] if image else []
     return Reading(tuple(dict.fromkeys(categories.values())), tuple(images))
 
@@ -158,8 +158,13 @@ class _Annotations:
         self.id_types = {type(known) for known in entries}
 
     def read(self, annotations: list[Any]) -> None:
-        """Sort in every annotation that can be read, and write down the others."""
-        for position, entry in enumerate(annotations, 1):
+        """Sort in every annotation that can be read, and write down the others.
+
+        The list is used up: of a million annotations, one form is enough to hold.
+        """
+        annotations.reverse()
+        for position in range(1, len(annotations) + 1):
+            entry = annotations.pop()
             key = entry.get("image_id") if isinstance(entry, dict) else None
             self._refuse_other_type(key, position)
             if isinstance(key, int | str) and key in self.entries and key not in self.wanted:
