@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from boxray.boxes import area, clip, upright
 from boxray.data.hierarchy import Hierarchy
@@ -55,6 +55,35 @@ class Frame(NamedTuple):
 
 
 @dataclass(frozen=True)
+class Objects:
+    """The settled objects of one image: a name and a row of each array for every one.
+
+    flags: those of `records.FLAGS` that some object has.
+    """
+
+    names: tuple[str, ...]
+    boxes: Float[np.ndarray, "n 4"]
+    area: Float[np.ndarray, "n"]
+    lines: Int[np.ndarray, "n"]
+    flags: dict[str, Bool[np.ndarray, "n"]]
+
+    @classmethod
+    def of(cls, rows: Sequence[Found], boxes: Float[np.ndarray, "n 4"]) -> Objects:
+        """What the rows say, with these boxes."""
+        own = area(boxes)
+        if any(row.area is not None for row in rows):
+            pairs = zip(rows, own.tolist(), strict=True)
+            own = np.array([own if row.area is None else row.area for row, own in pairs])
+        used = frozenset().union(*(row.flags for row in rows))
+        flags = {flag: np.array([flag in row.flags for row in rows]) for flag in used}
+        lines = np.array([row.line for row in rows], np.int64)
+        return cls(tuple(row.name for row in rows), boxes, own, lines, flags)
+
+
+NOTHING = Objects((), np.zeros((0, 4)), np.zeros(0), np.zeros(0, np.int64), {})
+
+
+@dataclass(frozen=True)
 class Annotated:
     """One image with its settled objects.
 
@@ -63,7 +92,7 @@ class Annotated:
 
     path: Path
     frame: Frame
-    found: tuple[Found, ...]
+    found: Objects
     source: Path
     labelled: bool = True
     present: frozenset[str] = frozenset()
@@ -147,28 +176,26 @@ def settle(
     ledger: Ledger,
     *,
     picture: Path | None = None,
-) -> tuple[Found, ...]:
+) -> Objects:
     """The objects that have a box in the picture, clipped to it and turned upright.
 
     A box that is not finite, has no area or lies outside is skipped; one that reaches over an
     edge is clipped. Both are written into the ledger, with the picture.
     """
     if not found:
-        return ()
+        return NOTHING
     height, width = frame.size_hw[::-1] if frame.stored else frame.size_hw
     stored_hw = float(height), float(width)
     boxes = np.array([row.box for row in found], np.float64)
     if not frame.stored and _all_inside(boxes, stored_hw) and not any(r.repairs for r in found):
-        return tuple(found)
+        return Objects.of(found, boxes)
     clipped = clip(np.nan_to_num(boxes, posinf=0.0, neginf=0.0), stored_hw)
     good = (boxes[:, 2:] > boxes[:, :2]).all(1) & (area(clipped) > 0)
     good &= np.isfinite(boxes).all(1)
     moved = (np.abs(clipped - boxes) > CLIP_TOLERANCE).any(1)
     if frame.stored:
         clipped = upright(clipped, frame.orientation, stored_hw)
-    kept = []
-    for i, (x0, y0, x1, y1) in enumerate(clipped.tolist()):
-        row = found[i]
+    for i, row in enumerate(found):
         place = None if frame.stored else row.box
         if not good[i]:
             cause, reason = _why_not(row.box)
@@ -178,8 +205,9 @@ def settle(
         if row.repairs or clipping:
             cause, reason = Cause.CLIPPED if clipping else "", "; ".join(row.repairs + clipping)
             ledger.box(REPAIRED, source, row.line, reason, cause=cause, picture=picture, box=place)
-        kept.append(row._replace(box=(x0, y0, x1, y1)))
-    return tuple(kept)
+    return Objects.of(
+        [row for row, is_good in zip(found, good, strict=True) if is_good], clipped[good]
+    )
 
 
 def _all_inside(boxes: Float[np.ndarray, "n 4"], size_hw: tuple[float, float]) -> bool:

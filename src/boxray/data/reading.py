@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from boxray.boxes import area
 from boxray.data.annotated import PLAIN, Annotated, Conventions, Layout, Reading
 from boxray.data.cache import Cache, key_of
 from boxray.data.classes import ClassMap
@@ -17,7 +16,7 @@ from boxray.data.formats import recognise
 from boxray.data.partition import DERIVED, plain
 from boxray.data.report import WARNING, Ledger, Report
 from boxray.errors import FormatError
-from boxray.records import NO_TRUTHS, Sample, Truths
+from boxray.records import Sample, Truths
 
 
 @dataclass(frozen=True)
@@ -142,36 +141,33 @@ def _label(
     labels = exact if classes is None else {}
     samples = []
     for image in reading.images:
-        named = {row.name for row in image.found} | image.present | image.absent
+        named = {*image.found.names} | image.present | image.absent
         for name in named - labels.keys():
             label, how = wanted.match(name) or (-1, "")
             labels[name] = label
             if label >= 0 and names[label] != name:
                 ledger.matched[name] = names[label], how
-        ledger.unmatched.update(row.name for row in image.found if labels[row.name] < 0)
+        ledger.unmatched.update(name for name in image.found.names if labels[name] < 0)
         samples.append(_sample(image, labels))
     return tuple(samples), names
 
 
 def _sample(image: Annotated, labels: dict[str, int]) -> Sample:
-    rows = [row for row in image.found if labels[row.name] >= 0]
-    if not rows:
-        truths = replace(NO_TRUTHS, source=str(image.source))
-    else:
-        boxes = np.array([row.box for row in rows], np.float64)
-        own = area(boxes).tolist()
-        areas = [
-            at_hand if row.area is None else row.area
-            for row, at_hand in zip(rows, own, strict=True)
-        ]
-        used = frozenset().union(*(row.flags for row in rows))
+    found, source = image.found, str(image.source)
+    rows = np.array([labels[name] for name in found.names], np.int64)
+    wanted = rows >= 0
+    if wanted.all():
         truths = Truths.of(
-            boxes,
-            np.array([labels[row.name] for row in rows], np.int64),
-            area=np.array(areas, np.float64),
-            flags={flag: np.array([flag in row.flags for row in rows]) for flag in used},
-            lines=np.array([row.line for row in rows], np.int64),
-            source=str(image.source),
+            found.boxes, rows, area=found.area, flags=found.flags, lines=found.lines, source=source
+        )
+    else:
+        truths = Truths.of(
+            found.boxes[wanted],
+            rows[wanted],
+            area=found.area[wanted],
+            flags={flag: values[wanted] for flag, values in found.flags.items()},
+            lines=found.lines[wanted],
+            source=source,
         )
     return Sample(
         image.path,

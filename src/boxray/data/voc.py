@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from boxray.data.annotated import (
+    NOTHING,
     Annotated,
     Conventions,
     Found,
@@ -212,7 +213,7 @@ class _Image:
                 raise Fault(f"there is no picture '{self.stem}'", Cause.NO_PICTURE)
             if self.annotation is None:
                 return Annotated(
-                    self.picture, frame_of(self.picture, None), (), place, labelled=False
+                    self.picture, frame_of(self.picture, None), NOTHING, place, labelled=False
                 )
             return self._annotated(self.picture, self.annotation)
         except (BoxrayError, OSError) as error:

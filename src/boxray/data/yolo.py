@@ -19,6 +19,7 @@ import numpy as np
 
 from boxray.boxes import centre_size
 from boxray.data.annotated import (
+    NOTHING,
     Annotated,
     Conventions,
     Found,
@@ -188,7 +189,7 @@ class _Reader:
 
     def _image(self, picture: Path, label: Path | None) -> Annotated:
         if label is None:
-            return Annotated(picture, frame_of(picture, None), (), picture, labelled=False)
+            return Annotated(picture, frame_of(picture, None), NOTHING, picture, labelled=False)
         if label.stat().st_size > MAX_BYTES:
             raise FormatError(f"it is larger than {MAX_BYTES >> 20} MB")
         data = label.read_bytes().removeprefix(b"\xef\xbb\xbf")
