@@ -32,5 +32,9 @@ class OutputError(BoxrayError, OSError):
     """A result that cannot be written where it was asked for."""
 
 
+class NetworkError(BoxrayError, OSError):
+    """A file that a server does not have, or that did not arrive whole."""
+
+
 class MissingExtra(BoxrayError, ImportError):
     """A feature whose optional dependency is not installed; the message names the extra."""

@@ -16,7 +16,7 @@ import typer
 from boxray import __version__
 from boxray.cli import data, detect, evaluate, models, train
 from boxray.cli.process import DONE, FAILED, INTERRUPTED, WRONG_USE, prepare_process
-from boxray.errors import BoxrayError, OutputError
+from boxray.errors import BoxrayError, NetworkError, OutputError
 
 # click's UsageError, of typer's own copy of click where it has one
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
         text = getattr(error, "format_message", error.__str__)() or "out of memory."
         typer.echo("error: " + " ".join(line.strip() for line in text.splitlines()), err=True)
         refused = isinstance(error, (UsageError, BoxrayError)) and not isinstance(
-            error, OutputError
+            error, (OutputError, NetworkError)
         )
         return WRONG_USE if refused else FAILED
     except (KeyboardInterrupt, typer.Abort):
