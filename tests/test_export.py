@@ -63,10 +63,12 @@ def as_if_trained(recipe: Recipe) -> None:
             layer.bias.normal_(0, 0.3, generator=generator)
     pixels = np.stack([images.fit(photo, CANVAS_HW)[0] for photo in photos(4, seed=9)])
     raw = TorchEngine(network, recipe.mean, recipe.std)(pixels)
-    for output, level in zip(network.head.outputs, raw, strict=True):
+    head, classes = network.head, recipe.coder.class_count
+    for where, what, level in zip(head.where, head.what, raw, strict=True):
         maps = level.reshape(len(pixels), 3, recipe.coder.numbers, -1)
         for number in range(recipe.coder.numbers):
-            rows = [prior * recipe.coder.numbers + number for prior in range(3)]
+            output, place, each = (where, number, 5) if number < 5 else (what, number - 5, classes)
+            rows = [prior * each + place for prior in range(3)]
             spread = float(maps[:, :, number].std()) + 1e-6
             mean = float(maps[:, :, number].mean()) - float(output.bias[rows].mean())
             factor = (0.3 if number < 4 else 1.5) / spread

@@ -12,8 +12,11 @@ from boxray.networks.necks import convolution
 
 
 class GridHead(nn.Module):
-    """Per level one 3×3 convolution, then a 1×1 to A·(5 + C) raw numbers per cell.
+    """Per level two 3×3 towers, one for where and one for what, then 1×1 to 5 + C numbers a prior.
 
+    The first tower says tx, ty, tw, th, to of every prior, the second its C class logits: apart
+    they learn faster, because what helps to name an object blurs where it ends (Song et al. 2020;
+    Ge et al. 2021, section 2.1; measured in docs/experiments.md).
     Channel order: for each prior tx, ty, tw, th, to, then C class logits (the coder's order).
     prior_probability: what σ(to) says before training, so that the many empty cells do not drown
     the first steps (Lin et al. 2017, focal loss, section 3.3).
@@ -29,20 +32,30 @@ class GridHead(nn.Module):
         prior_probability: float,
     ) -> None:
         super().__init__()
-        numbers = 5 + class_count
-        self.towers = nn.ModuleList(convolution(width, width, 3) for _ in range(levels))
-        outputs = [nn.Conv2d(width, priors_per_level * numbers, 1) for _ in range(levels)]
-        self.outputs = nn.ModuleList(outputs)
-        for output in outputs:
-            nn.init.normal_(output.weight, std=0.01)
-            bias = torch.zeros(priors_per_level, numbers)
-            bias[:, 4] = math.log(prior_probability / (1 - prior_probability))
-            bias[:, 5:] = math.log(1 / max(class_count, 2))
-            output.bias = nn.Parameter(bias.flatten())
+        self.priors_per_level = priors_per_level
+        self.where_towers = nn.ModuleList(convolution(width, width, 3) for _ in range(levels))
+        self.what_towers = nn.ModuleList(convolution(width, width, 3) for _ in range(levels))
+        where_bias = torch.zeros(priors_per_level, 5)
+        where_bias[:, 4] = math.log(prior_probability / (1 - prior_probability))
+        what_bias = torch.full((priors_per_level, class_count), math.log(1 / max(class_count, 2)))
+        self.where = nn.ModuleList(_output(width, where_bias) for _ in range(levels))
+        self.what = nn.ModuleList(_output(width, what_bias) for _ in range(levels))
 
     def forward(self, maps: list[Float[Tensor, "n c _ _"]]) -> tuple[Tensor, ...]:
         """One raw array per level, finest first: (n, A·(5 + C), rows, columns)."""
-        return tuple(
-            output(tower(m))
-            for output, tower, m in zip(self.outputs, self.towers, maps, strict=True)
-        )
+        return tuple(self._level(level, features) for level, features in enumerate(maps))
+
+    def _level(self, level: int, features: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d h w"]:
+        where = self.where[level](self.where_towers[level](features))
+        what = self.what[level](self.what_towers[level](features))
+        by_prior = (self.priors_per_level, -1)
+        numbers = [said.unflatten(1, by_prior) for said in (where, what)]
+        return torch.cat(numbers, 2).flatten(1, 2)
+
+
+def _output(width: int, bias: Float[Tensor, "priors numbers"]) -> nn.Conv2d:
+    """A 1×1 convolution that says its bias at first, and little else."""
+    output = nn.Conv2d(width, bias.numel(), 1)
+    nn.init.normal_(output.weight, std=0.01)
+    output.bias = nn.Parameter(bias.flatten().clone())  # levels must not share one memory
+    return output
