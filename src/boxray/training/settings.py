@@ -14,10 +14,10 @@ from boxray.data.cache import Cache, default_cache
 from boxray.errors import FormatError, SettingError
 
 # Every picture is seen this often in a default training, for data sets of this size; larger sets
-# need fewer rounds. Measured on small sets, see docs/experiments.md.
+# need fewer rounds, and more steps in all. Measured on small sets, see docs/experiments.md.
 REFERENCE_IMAGES = 200
-REFERENCE_EPOCHS = 24
-EPOCHS_EXPONENT = -0.25
+REFERENCE_EPOCHS = 60
+EPOCHS_EXPONENT = -0.5
 
 DEVICES = ("cpu", "cuda")
 
