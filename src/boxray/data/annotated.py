@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from boxray.boxes import area, clip, upright
 from boxray.data.hierarchy import Hierarchy
-from boxray.data.report import REPAIRED, SKIPPED, Cause, Fault, Ledger
+from boxray.data.report import REPAIRED, SKIPPED, WARNING, Cause, Fault, Ledger
 from boxray.images import header
 
 CLIP_TOLERANCE = 1e-3  # pixels; less is rounding in the file, not a repair worth a note
@@ -194,6 +194,8 @@ def settle(
     good &= np.isfinite(boxes).all(1)
     moved = (np.abs(clipped - boxes) > CLIP_TOLERANCE).any(1)
     if frame.stored:
+        reason = f"drawn before EXIF orientation {frame.orientation} was applied: turned with it"
+        ledger.remark(WARNING, source, reason, found[0].line, cause=Cause.TURNED)
         clipped = upright(clipped, frame.orientation, stored_hw)
     for i, row in enumerate(found):
         place = None if frame.stored else row.box
@@ -201,7 +203,8 @@ def settle(
             cause, reason = _why_not(row.box)
             ledger.box(SKIPPED, source, row.line, reason, cause=cause, picture=picture, box=place)
             continue
-        clipping = ("the box reaches over the edge: clipped to it",) if moved[i] else ()
+        over = f"the box {row.box} reaches over the edge: clipped to it"
+        clipping = (over,) if moved[i] else ()
         if row.repairs or clipping:
             cause, reason = Cause.CLIPPED if clipping else "", "; ".join(row.repairs + clipping)
             ledger.box(REPAIRED, source, row.line, reason, cause=cause, picture=picture, box=place)

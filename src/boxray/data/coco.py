@@ -284,13 +284,14 @@ def _image(
 ) -> Annotated | None:
     """One image with its objects, or None where it had to be skipped."""
     ledger.images["read"] += 1
+    path = None
     try:
         path = finder.find(entry.get("file_name"))
         frame = frame_of(path, _declared_hw(entry))
     except (BoxrayError, OSError) as error:
         fate = REFUSED if isinstance(error, UnsafeNameError) else SKIPPED
         reason = f"image {str(entry['id'])[:40]}: {error}"
-        ledger.image(fate, source, reason, cause=cause_of(error, Cause.BAD_FILE))
+        ledger.image(fate, source, reason, cause=cause_of(error, Cause.BAD_FILE), picture=path)
         ledger.boxes[SKIPPED] += len(found)
         return None
     if _declared_hw(entry) is None:

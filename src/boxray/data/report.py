@@ -34,6 +34,7 @@ class Cause:
     OUTSIDE = "outside-box"
     CLIPPED = "clipped-box"
     REPEATED = "duplicate-box"
+    TURNED = "exif-rotation"
     OTHER_LAYOUT = "other-layout"
 
 
@@ -172,10 +173,18 @@ class Ledger:
         self.matched: dict[str, tuple[str, str]] = {}
         self._notes: dict[tuple[Path, str, str, str], Note] = {}
 
-    def image(self, fate: str, path: Path, reason: str, *, cause: str = Cause.OTHER) -> None:
+    def image(
+        self,
+        fate: str,
+        path: Path,
+        reason: str,
+        *,
+        cause: str = Cause.OTHER,
+        picture: Path | None = None,
+    ) -> None:
         """Count one image as repaired, skipped or refused."""
         self.images[fate] += 1
-        self._write(Note(path, 0, fate, reason, cause=cause))
+        self._write(Note(path, 0, fate, reason, cause=cause, picture=picture))
 
     def box(
         self,

@@ -218,7 +218,7 @@ class _Image:
             return self._annotated(self.picture, self.annotation)
         except (BoxrayError, OSError) as error:
             cause = cause_of(error, Cause.BAD_FILE)
-            self.ledger.image(SKIPPED, place, str(error), cause=cause)
+            self.ledger.image(SKIPPED, place, str(error), cause=cause, picture=self.picture)
             return None
 
     def _annotated(self, picture: Path, source: Path) -> Annotated:

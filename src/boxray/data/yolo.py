@@ -178,7 +178,7 @@ class _Reader:
                 yield self._image(entry.picture, entry.label)
             except (BoxrayError, OSError) as error:
                 cause = cause_of(error, Cause.BAD_FILE)
-                self.ledger.image(SKIPPED, source, str(error), cause=cause)
+                self.ledger.image(SKIPPED, source, str(error), cause=cause, picture=entry.picture)
 
     def close(self) -> None:
         """Say so where the labels use more classes than are named."""

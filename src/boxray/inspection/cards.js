@@ -48,13 +48,23 @@ function cardFits(card) {
   return !asked(ofBox).length || card.pictures.some((picture) => picture.boxes.some(boxFits));
 }
 
+// The part of a box that can be seen; of one without any, a mark at the place nearest to it.
+function seen([x0, y0, x1, y1], [height, width]) {
+  const mark = Math.max(height, width) / 40;
+  const clamp = (value, most) => Math.max(0, Math.min(most, value));
+  const x = clamp(Math.min(x0, x1), width - mark);
+  const y = clamp(Math.min(y0, y1), height - mark);
+  return { x, y, width: Math.max(mark, clamp(Math.max(x0, x1), width) - x), height: Math.max(mark, clamp(Math.max(y0, y1), height) - y) };
+}
+
 function overlay(picture) {
   const [height, width] = picture.hw;
+  const someWanted = picture.boxes.some((box) => box.wanted);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   for (const box of picture.boxes) {
     const [x, y, right, bottom] = box.edges;
-    const place = { x, y, width: Math.max(0, right - x), height: Math.max(0, bottom - y) };
-    const faint = boxFits(box) ? "" : " faint";
+    const place = box.wanted ? seen(box.edges, picture.hw) : { x, y, width: right - x, height: bottom - y };
+    const faint = boxFits(box) && (box.wanted || !someWanted) ? "" : " faint";
     svg.append(draw("rect", { ...place, class: "under" + faint }));
     const over = { ...place, class: (box.wanted ? "over wanted" : "over") + faint };
     svg.append(draw("rect", box.wanted ? over : { ...over, stroke: colourOf(box) }));

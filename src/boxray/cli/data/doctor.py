@@ -1,0 +1,71 @@
+"""`boxray data doctor`, as it is typed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from boxray import options
+from boxray.cli.process import DONE, FAILED
+
+app = typer.Typer()
+
+
+@app.command(
+    "doctor",
+    epilog="\b\n"
+    "boxray data doctor photos/\n"
+    "boxray data doctor voc07 --only leaking-split,near-duplicate-image\n"
+    "boxray data doctor photos/ --skip tiny-object --strict --json\n",
+)
+def _doctor(
+    data: options.DataArgument,
+    only: Annotated[
+        str | None, typer.Option("--only", metavar="ID,ID", help="These checks alone.")
+    ] = None,
+    skip: Annotated[
+        str | None, typer.Option("--skip", metavar="ID,ID", help="All checks but these.")
+    ] = None,
+    size: Annotated[
+        options.CanvasSize | None,
+        typer.Option(
+            "--size",
+            parser=options.size,
+            metavar="N",
+            help="Canvas of the detector; 320 if unset.",
+        ),
+    ] = None,
+    output: options.PageOutput = None,
+    as_json: options.Json = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
+    overwrite: options.Overwrite = False,
+) -> int:
+    """Look for what is wrong with annotated data, and say in which file and line.
+
+    Exit code 1 if there is an error. A page with the pictures goes to boxray-doctor.html, or to
+    --output; with --json and no --output none is written. The data is never changed.
+    """
+    from boxray.inspection.doctor import DEFAULT_CANVAS
+    from boxray.verbs import terminal
+    from boxray.verbs.data import doctor, doctor_tables
+
+    if size is not None and size.height != size.width:
+        raise typer.BadParameter("the doctor takes one side, like 320.", param_hint="--size")
+    with terminal.progress("looking at pictures") as on_image:
+        report = doctor.doctor(
+            data,
+            only=_names(only),
+            skip=_names(skip),
+            canvas=DEFAULT_CANVAS if size is None else size.height,
+            output=output if output or as_json else doctor.DEFAULT_OUTPUT,
+            overwrite=overwrite,
+            on_image=on_image,
+        )
+    terminal.deliver(report.to_dict(), doctor_tables.diagnosis(report), as_json)
+    well = report.spotless if strict else report.healthy
+    return DONE if well else FAILED
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in text.split(",")] if text else []

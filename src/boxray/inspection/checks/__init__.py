@@ -1,0 +1,1 @@
+"""What the doctor checks. One check is one small function from an examination to findings."""

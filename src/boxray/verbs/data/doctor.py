@@ -1,0 +1,89 @@
+"""`boxray data doctor`: what is wrong with a data set, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from boxray.inspection import doctor as practice
+from boxray.inspection import doctor_page
+from boxray.inspection.doctor import CHECKS, Diagnosis
+from boxray.verbs.data.places import check_new_file, write_new_file
+
+SCHEMA = "boxray.data.doctor/1"
+DEFAULT_OUTPUT = Path("boxray-doctor.html")
+
+
+@dataclass(frozen=True)
+class DoctorReport:
+    """What was found. page: where the pictures are, None if no page was written."""
+
+    diagnosis: Diagnosis
+    page: Path | None = None
+
+    @property
+    def healthy(self) -> bool:
+        """Whether there is no finding of an error."""
+        return self.diagnosis.count(practice.ERROR) == 0
+
+    @property
+    def spotless(self) -> bool:
+        """Whether there is neither an error nor a warning; hints are allowed."""
+        return self.healthy and self.diagnosis.count(practice.WARNING) == 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document `boxray.data.doctor/1`, ready for json.dumps; boxes in pixels."""
+        found = self.diagnosis.found
+        dataset = self.diagnosis.examination.dataset
+        return {
+            "schema": SCHEMA,
+            "healthy": self.healthy,
+            "images": len(dataset),
+            "boxes": dataset.report.boxes.kept,
+            "counts": {name: len(findings) for name, findings in found.items()},
+            "findings": [
+                {
+                    "check": name,
+                    "severity": CHECKS[name].severity,
+                    "path": str(one.path),
+                    "line": one.line,
+                    "reason": one.reason,
+                    "pictures": [str(path) for path in one.pictures],
+                    "box": None if one.box is None else [round(edge, 2) for edge in one.box],
+                    "count": one.count,
+                }
+                for name, findings in found.items()
+                for one in findings
+            ],
+            "page": None if self.page is None else str(self.page),
+        }
+
+
+def doctor(
+    folder: Path,
+    *,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    canvas: int = practice.DEFAULT_CANVAS,
+    output: Path | None = None,
+    overwrite: bool = False,
+    on_image: Callable[[int, int], None] | None = None,
+) -> DoctorReport:
+    """Run the checks over a data set; its files are only read.
+
+    only, skip: ids of checks. canvas: side in pixels of the canvas that objects may be too small
+    for. output: the .html file for the page with the pictures. on_image: told after each picture
+    how many of how many are decoded.
+    Raises FormatError where the folder is no data set, SettingError for an id that is no check's.
+    """
+    checks = practice.chosen(only, skip)
+    if output is not None:
+        may_replace = overwrite or output == DEFAULT_OUTPUT
+        root = folder if folder.is_dir() else folder.parent
+        check_new_file(output, ".html", (root,), may_replace=may_replace)
+    diagnosis = practice.diagnose(folder, checks, canvas=canvas, on_image=on_image)
+    if output is not None:
+        write_new_file(output, doctor_page.page(diagnosis))
+    return DoctorReport(diagnosis, output)
