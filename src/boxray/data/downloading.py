@@ -41,6 +41,7 @@ class _OnlyWeb(urllib.request.HTTPRedirectHandler):
     ) -> urllib.request.Request | None:
         allowed = ("https://",) if req.full_url.startswith("https://") else ("https://", "http://")
         if not newurl.startswith(allowed):
+            fp.close()
             raise NetworkError(f"{req.full_url} leads to {newurl[:120]}, which is not followed.")
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
