@@ -137,3 +137,50 @@ def _serve_losers(winner: Int[Tensor, "k"], cost: Float[Tensor, "n k"]) -> None:
 def one_hot(labels: Int[Tensor, "p"], class_count: int) -> Float[Tensor, "p c"]:
     """Class labels as rows of zeros with a single one."""
     return functional.one_hot(labels, class_count).float()
+
+
+BACKGROUND, BETWEEN = -1, -2  # in place of a truth: no object; near one, and not asked
+
+
+def match_by_overlap(
+    targets: Targets,
+    boxes: Float[Tensor, "rows 4"],
+    *,
+    positive: float,
+    negative: float,
+    every_truth: bool,
+) -> Int[Tensor, "rows"]:
+    """For each row the truth it overlaps most, BACKGROUND or BETWEEN.
+
+    A row answers for its truth from IoU `positive` on, is background below `negative`, and between
+    them not asked; nor is a background row near an ignored object. every_truth: the rows that
+    overlap a truth most, all of them if they tie, answer too, however little it is, each for the
+    truth that it overlaps most itself.
+    Source: Ren et al. 2015, section 3.1.2; Lin et al. 2017 (focal loss), section 4.
+    """
+    match = torch.full((len(boxes),), BACKGROUND, device=boxes.device)
+    if len(targets.boxes) > 0 and len(boxes) > 0:
+        overlap = iou(targets.boxes, boxes)
+        best, nearest = overlap.max(0)
+        match = torch.where(best < positive, BETWEEN, nearest)
+        match[best < negative] = BACKGROUND
+        if every_truth:
+            favourite = (overlap == overlap.max(1, keepdim=True).values).any(0)
+            match[favourite] = nearest[favourite]
+    match[(match == BACKGROUND) & _ignored(targets.ignored, boxes)] = BETWEEN
+    return match
+
+
+def balanced_sample(
+    match: Int[Tensor, "rows"], count: int, positive_share: float
+) -> Int[Tensor, "s"]:
+    """At most `count` rows at random, of which at most this share answers for a truth, in order.
+
+    Drawn by torch's own generator, which the training loop seeds anew for each step.
+    Source: Ren et al. 2015, section 3.1.3; Girshick 2015, section 2.3.
+    """
+    (positive,), (negative,) = torch.where(match >= 0), torch.where(match == BACKGROUND)
+    positive = positive[torch.randperm(len(positive), device=match.device)]
+    positive = positive[: int(count * positive_share)]
+    negative = negative[torch.randperm(len(negative), device=match.device)]
+    return torch.cat([positive, negative[: count - len(positive)]]).sort().values

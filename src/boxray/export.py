@@ -17,7 +17,8 @@ import onnx
 import torch
 from onnx import helper, numpy_helper
 from torch import nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights
+from torchvision.ops import FrozenBatchNorm2d
 
 import boxray
 from boxray import bundle
@@ -171,5 +172,10 @@ def folded(network: nn.Module) -> nn.Module:
         for (name, first), (next_name, second) in itertools.pairwise(list(parent.named_children())):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
                 setattr(parent, name, fuse_conv_bn_eval(first, second))
+                setattr(parent, next_name, nn.Identity())
+            elif isinstance(first, nn.Conv2d) and isinstance(second, FrozenBatchNorm2d):
+                kept = (second.running_mean, second.running_var, second.eps)
+                weights = (first.weight, first.bias, *kept, second.weight, second.bias)
+                first.weight, first.bias = fuse_conv_bn_weights(*weights)
                 setattr(parent, next_name, nn.Identity())
     return plain

@@ -21,6 +21,10 @@ from boxray.training.run_folder import METRICS
 
 SIZES_WH = np.geomspace((8, 10), (90, 70), 40)
 every_recipe = pytest.mark.parametrize("name", recipes.TABLE)
+TRAINED = [  # the papers' own take a while, however few their steps
+    pytest.param(name, marks=pytest.mark.slow) if "resnet50" in name else name
+    for name in recipes.TABLE
+]
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +37,7 @@ def pictures(tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=recipes.TABLE)
+@pytest.fixture(scope="module", params=TRAINED)
 def trained(request, pictures, tmp_path_factory) -> Path:
     """The run of two steps of two pictures each: every picture is seen."""
     output = tmp_path_factory.mktemp("runs") / request.param

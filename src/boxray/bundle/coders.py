@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxray.bundle.fields import is_whole, mismatch, numbers, sequence
+from boxray.coders.anchor_deltas import AnchorDeltas
 from boxray.coders.yolo_grid import LARGEST_LOG_SCALE, YoloGrid
 from boxray.errors import ModelError
 from boxray.protocols import Coder
@@ -91,6 +92,33 @@ def _level(level: list[Any]) -> tuple[tuple[float, float], ...]:
     return tuple((width, height) for width, height in pairs)
 
 
+def _write_anchor_deltas(coder: AnchorDeltas) -> Fields:
+    return {
+        "strides": coder.strides,
+        "priors": coder.priors,
+        "weights": coder.weights,
+        "canvas_multiple": coder.canvas_multiple,
+    }
+
+
+def _read_anchor_deltas(fields: Fields, class_count: int) -> AnchorDeltas:
+    steps = strides(fields)
+    multiple = fields.get("canvas_multiple")
+    if not is_whole(multiple) or not 0 < multiple <= MAX_SIDE or multiple % steps[0]:
+        expected = f"a whole number of pixels that {steps[0]} divides"
+        raise mismatch("coder.canvas_multiple", expected, multiple)
+    return AnchorDeltas(
+        class_count, steps, priors(fields, len(steps)), delta_weights(fields), multiple
+    )
+
+
+def delta_weights(fields: Fields) -> tuple[float, float, float, float]:
+    """What the four deltas are multiplied by."""
+    x, y, width, height = numbers(fields.get("weights"), "coder.weights", 4, low=1e-3)
+    return x, y, width, height
+
+
 KINDS = {
+    "anchor_deltas": Kind(AnchorDeltas, _write_anchor_deltas, _read_anchor_deltas),
     "yolo_grid": Kind(YoloGrid, _write_yolo_grid, _read_yolo_grid),
 }

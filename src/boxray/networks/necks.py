@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from typing import Literal, TypeAlias
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.ops import FeaturePyramidNetwork
+from torchvision.ops.feature_pyramid_network import LastLevelMaxPool, LastLevelP6P7
+
+Extra: TypeAlias = Literal["pool", "top", "pyramid"]
 
 
 def convolution(channels_in: int, channels_out: int, size: int, stride: int = 1) -> nn.Sequential:
@@ -40,3 +47,25 @@ class Pyramid(nn.Module):
             fine = self.shrink[level](maps[level])
             maps[level + 1] = self.bottom_up[level](maps[level + 1] + fine)
         return maps
+
+
+class FeaturePyramid(nn.Module):
+    """Top-down only, as in the papers: one map of `width` channels per level, finest first.
+
+    extra: what is added above the backbone's coarsest map: "pool" one level, by taking every second
+    cell (Faster R-CNN's P6); "top" and "pyramid" two levels, by strided convolutions from the
+    backbone's coarsest map or from the pyramid's (RetinaNet's P6 and P7).
+    Source: Lin et al. 2017 (feature pyramid), section 3; Lin et al. 2017 (focal loss), section 4.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int, extra: Extra) -> None:
+        super().__init__()
+        if extra == "pool":
+            above = LastLevelMaxPool()
+        else:
+            above = LastLevelP6P7(channels[-1] if extra == "top" else width, width)
+        self.fpn = FeaturePyramidNetwork(list(channels), width, above)
+
+    def forward(self, maps: list[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
+        named = OrderedDict((str(number), level) for number, level in enumerate(maps))
+        return list(self.fpn(named).values())

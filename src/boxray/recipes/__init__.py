@@ -13,6 +13,9 @@ DEFAULT = "grid-lite0"
 # each recipe's name, and the module here that has it among its BLUEPRINTS
 TABLE = {
     "grid-lite0": "grid_lite0",
+    "retinanet-lite0": "retinanet",
+    "retinanet-resnet50": "retinanet",
+    "retinanet-resnet50-v2": "retinanet",
 }
 
 

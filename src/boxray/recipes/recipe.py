@@ -100,6 +100,16 @@ def _clustered(sizes_wh: Float[Array, "n 2"], *, levels: int, each: int) -> Prio
     return split_by_level(kmeans(sizes_wh, levels * each), levels)
 
 
+def fixed(priors: PriorsByLevel) -> Callable[[Float[Array, "n 2"]], PriorsByLevel]:
+    """These priors, whatever the data."""
+    return partial(_fixed, priors)
+
+
+def _fixed(priors: PriorsByLevel, sizes_wh: Float[Array, "n 2"]) -> PriorsByLevel:
+    del sizes_wh
+    return priors
+
+
 def blueprint(name: str) -> Blueprint:
     """The recipe of this name. Raises SettingError for an unknown one, with the nearest known."""
     name = known(name)
