@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 from boxray.boxes import to_xywh
 from boxray.data.annotated import Annotated, Conventions, Found, Reading, frame_of, settle
-from boxray.data.coco_json import Entry, categories_of, load
+from boxray.data.coco_json import Compact, Entry, Row, categories_of, load
 from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
 from boxray.data.parts import AREA, CLASS_LIST, Part
 from boxray.data.parts import WHOLE as NO_SPLIT
@@ -165,7 +165,7 @@ class _Annotations:
         annotations.reverse()
         for position in range(1, len(annotations) + 1):
             entry = annotations.pop()
-            key = entry.get("image_id") if isinstance(entry, dict) else None
+            key = entry.get("image_id") if isinstance(entry, dict | Compact) else None
             self._refuse_other_type(key, position)
             if isinstance(key, int | str) and key in self.entries and key not in self.wanted:
                 continue
@@ -188,7 +188,7 @@ class _Annotations:
 
     def _row(self, entry: object, key: object, position: int) -> Found:
         """The object. Raises FormatError where it is none."""
-        if not isinstance(entry, dict) or not isinstance(key, int | str):
+        if not isinstance(entry, dict | Compact) or not isinstance(key, int | str):
             raise FormatError("it has no image_id")
         if key not in self.entries:
             raise FormatError(f"image_id {str(key)[:40]} is not among the images")
@@ -209,9 +209,9 @@ class _Annotations:
         box = (x, y, x + width, y + height)
         return Found(self.categories[category], box, position, stated, flags, tuple(repairs))
 
-    def _repairs(self, entry: Entry) -> list[str]:
+    def _repairs(self, entry: Row) -> list[str]:
         if entry.get("iscrowd", 0) not in (0, 1):
-            raise FormatError(f"iscrowd is {str(entry['iscrowd'])[:20]}, expected 0 or 1")
+            raise FormatError(f"iscrowd is {str(entry.get('iscrowd'))[:20]}, expected 0 or 1")
         repairs = [] if "iscrowd" in entry else ["no iscrowd: 0 is meant"]
         if entry.get("ignore"):
             self.ledger.remark(WARNING, self.path, "'ignore' is not used: COCO means iscrowd")
@@ -247,7 +247,7 @@ class _Annotations:
             self.ledger.remark(WARNING, self.path, reason, cause=Cause.OTHER_LAYOUT)
 
 
-def _flags(entry: Entry) -> frozenset[str]:
+def _flags(entry: Row) -> frozenset[str]:
     """Its iscrowd, and what its attributes (as in CVAT's exports) say in words of boxray."""
     attributes = entry.get("attributes")
     said = attributes if isinstance(attributes, dict) else {}

@@ -10,13 +10,41 @@ from boxray.data.classes import fold, has_control_characters
 from boxray.data.report import REPAIRED, WARNING, Cause, Ledger
 from boxray.errors import FormatError
 
+
+class Compact:
+    """A JSON object that shares its keys with all that have the same: a million need little."""
+
+    __slots__ = ("keys", "values")
+
+    def __init__(self, keys: tuple[str, ...], values: tuple[Any, ...]) -> None:
+        self.keys, self.values = keys, values
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.keys
+
+    def get(self, key: str, otherwise: object = None) -> Any:
+        """The value of a key, as a dict gives it."""
+        return self.values[self.keys.index(key)] if key in self.keys else otherwise
+
+
 Entry: TypeAlias = dict[str, Any]  # one JSON object, not yet checked
+Row: TypeAlias = Entry | Compact  # an annotation
 
 
-def load(path: Path) -> Entry:
+def _compacted(entry: dict[str, Any], known: dict[tuple[str, ...], tuple[str, ...]]) -> Row:
+    """An annotation as `Compact`, anything else as it is."""
+    if "image_id" not in entry or "category_id" not in entry:
+        return entry
+    keys = tuple(entry)
+    return Compact(known.setdefault(keys, keys), tuple(entry.values()))
+
+
+def load(path: Path) -> dict[str, Any]:
     """The document, with the keys it cannot do without. Raises FormatError otherwise."""
+    known: dict[tuple[str, ...], tuple[str, ...]] = {}
     try:
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+        text = path.read_bytes().decode("utf-8-sig")
+        document = json.loads(text, object_hook=lambda entry: _compacted(entry, known))
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -27,7 +55,7 @@ def load(path: Path) -> Entry:
         raise FormatError(f"{path} is not JSON: {error}.") from error
     if isinstance(document, list):
         hint = ""
-        if document and isinstance(document[0], dict) and "score" in document[0]:
+        if document and isinstance(document[0], dict | Compact) and "score" in document[0]:
             hint = " This is a file of results (detections): give it as a model, not as data."
         raise FormatError(f"{path} holds a list, expected an object with 'images'.{hint}")
     for key in ("images", "categories"):
