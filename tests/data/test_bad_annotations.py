@@ -323,3 +323,12 @@ def test_a_number_without_an_end_is_read_in_a_moment(tmp_path):
     start = time.process_time()
     assert 1 == read(tmp_path).report.boxes.skipped == read(tmp_path / "voc").report.boxes.skipped
     assert time.process_time() - start < 2
+
+
+def test_a_table_of_verified_classes_without_its_columns_is_refused(tmp_path):
+    open_images(tmp_path, "", b"ImageID,LabelName,XMin,XMax,YMin,YMax\n")
+    (tmp_path / "labels.csv").write_text("ImageID,LabelName,Confidence\n")
+    assert 1 == len(read(tmp_path))
+    (tmp_path / "labels.csv").write_text('ImageID,LabelName,Confidence"\n')
+    with pytest.raises(FormatError, match=r"labels.csv, line 1: there is no column Confidence"):
+        read(tmp_path)
