@@ -66,9 +66,9 @@ def read_verified(
     """
     table = rows(path)
     _, header = next(table, (1, []))
-    for name in ("ImageID", "LabelName", "Confidence"):
-        if name not in header:
-            raise FormatError(f"{path}, line 1: there is no column {name}.")
+    for wanted in ("ImageID", "LabelName", "Confidence"):
+        if wanted not in header:
+            raise FormatError(f"{path}, line 1: there is no column {wanted}.")
     columns = [header.index(name) for name in ("ImageID", "LabelName", "Confidence")]
     found: dict[str, Verified] = {}
     for line, fields in table:
