@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from boxray import data
+from boxray.data import merge
 from boxray.data.hierarchy import Hierarchy, expand, read_hierarchy
 from boxray.errors import FormatError
 from boxray.records import NO_TRUTHS, Sample, Truths
@@ -86,6 +89,24 @@ class TestReading:
         hierarchy = read_hierarchy(folder / "bbox_labels_600_hierarchy.json")
         assert "/m/01g317" in hierarchy.ancestors("/m/05r655")
         assert "/m/0bl9f" not in hierarchy.parents  # Entity, which only holds the others
+
+
+class TestADataSet:
+    def test_it_knows_its_hierarchy_and_keeps_it_when_its_splits_are_merged(self, tmp_path):
+        header = "ImageID,LabelName,XMin,XMax,YMin,YMax"
+        for number, split in enumerate(("train", "validation")):
+            image = f"{number:016x}"
+            row = f"{image},/m/d,0.1,0.3,0.2,0.4"
+            (tmp_path / f"{split}-annotations-bbox.csv").write_text(f"{header}\n{row}\n")
+            (tmp_path / split).mkdir()
+            Image.new("RGB", (20, 10)).save(tmp_path / split / f"{image}.jpg")
+        (tmp_path / "class-descriptions.csv").write_text("/m/c,C\n/m/d,D\n")
+        tree = node("r", node("/m/c", node("/m/d")))
+        (tmp_path / "hierarchy.json").write_text(json.dumps(tree))
+        both = merge([data.read(tmp_path, split) for split in ("train", "val")])
+        assert {"C"} == both.hierarchy.ancestors("D")
+        samples = expand(both.samples, both.classes, both.hierarchy)
+        assert [[1, 0], [1, 0]] == [one.truths.labels.tolist() for one in samples]
 
 
 class TestExpansion:

@@ -57,7 +57,7 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
     """Several data sets as one; classes are the union of theirs, in order of appearance.
 
     A class of a later one that an earlier one spells or calls otherwise (`ClassMap.match`) is that
-    class; the report says which were matched so.
+    class; the report says which were matched so. The hierarchy is kept where all have the same.
     """
     if not datasets:
         raise FormatError("there is no data set to merge: expected at least one.")
@@ -75,6 +75,8 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
             labels.append(len(names) - 1 if found is None else found[0])
         samples += [_relabel(sample, labels) for sample in dataset.samples]
     report = total([dataset.report for dataset in datasets])
+    hierarchy = datasets[0].hierarchy
+    alike = all(dataset.hierarchy == hierarchy for dataset in datasets)
     return Dataset(
         "+".join(dataset.name for dataset in datasets),
         names,
@@ -82,6 +84,7 @@ def merge(datasets: Sequence[Dataset]) -> Dataset:
         "+".join(dict.fromkeys(dataset.split for dataset in datasets)),
         replace(report, matched_classes=report.matched_classes | matched),
         tuple(root for dataset in datasets for root in dataset.roots),
+        hierarchy if alike else None,
     )
 
 

@@ -222,10 +222,11 @@ class _Split:
         self._write_down_missing(table)
         verified = self._verified(pictures)
         bare = [image for image in own if image not in table.found]
-        for image in [*table.found, *bare]:
+        for image in (*table.found, *bare):
             if wanted is None or image in wanted:
                 seen = verified.get(image) or verified.get(pictures[image].name) or Verified.none()
-                one = self._image(pictures[image], table.found.get(image), seen)
+                named = table.found.pop(image, None)  # held as arrays from here on
+                one = self._image(pictures[image], named, seen)
                 if one is not None:
                     yield one
 
