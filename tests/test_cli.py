@@ -20,7 +20,7 @@ from boxray import cli, options
 from boxray.errors import MissingExtra, OutputError
 
 VERBS = ("detect", "demo", "evaluate", "models", "train", "resume", "export")
-DATA_VERBS = ("show", "grid", "browse", "doctor")
+DATA_VERBS = ("show", "grid", "browse", "doctor", "split", "convert")
 
 
 @pytest.fixture(scope="module")

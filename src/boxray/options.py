@@ -65,6 +65,11 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def shares(text: str) -> tuple[float, ...]:
+    """`80,10,10`: numbers above 0 with commas between them."""
+    return tuple(positive(part.strip()) for part in text.split(","))
+
+
 def size(text: str) -> CanvasSize:
     """`320` or `HxW`, in pixels."""
     sides = [_side(part) for part in text.lower().split("x")]
@@ -86,6 +91,11 @@ Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON document on standard output, nothing else.")
 ]
 Output = Annotated[Path | None, typer.Option("--output", help="Folder for what is written.")]
+To = Annotated[str, typer.Option("--to", metavar="FORMAT", help="voc, coco, yolo or open-images.")]
+OptionalTo = Annotated[
+    str | None,
+    typer.Option("--to", metavar="FORMAT", help="Write data in this format, not lists alone."),
+]
 PageOutput = Annotated[
     Path | None, typer.Option("--output", metavar="FILE", help="The .html file to write.")
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from boxray.cli.data import browse, doctor, fetch, grid, priors, show, stats
+from boxray.cli.data import browse, convert, doctor, fetch, grid, priors, show, split, stats
 
 app = typer.Typer(help="Look at annotated pictures, check them, convert them.")
-for verb in (show, stats, priors, grid, browse, doctor, fetch):
+for verb in (show, stats, priors, grid, browse, doctor, split, convert, fetch):
     app.add_typer(verb.app)
 
 

@@ -8,8 +8,10 @@ from rich.table import Table
 from boxray.inspection.pictures import flags_of
 from boxray.records import Sample
 from boxray.verbs.data.browse import BrowseReport
+from boxray.verbs.data.convert import ConvertReport
 from boxray.verbs.data.grid import GridReport
-from boxray.verbs.data.show import ShowReport
+from boxray.verbs.data.show import ShowReport, count_per_class
+from boxray.verbs.data.split import SplitReport
 from boxray.verbs.tables import MOST_ROWS, table
 from boxray.verbs.terminal import shown
 
@@ -87,4 +89,31 @@ def browsed(report: BrowseReport) -> list[RenderableType]:
     return [
         f"{report.shown} of {len(report.dataset)} images are in {shown(str(report.page))}: "
         "open it in a browser."
+    ]
+
+
+def converted(report: ConvertReport) -> list[RenderableType]:
+    """What was written where."""
+    written = report.written
+    splits = f", splits {', '.join(map(shown, report.splits))}" if report.splits else ""
+    return [
+        f"{written.images} images with {written.boxes} boxes are in "
+        f"{shown(str(written.folder))}, format {report.format}{splits}"
+    ]
+
+
+def parts(report: SplitReport) -> list[RenderableType]:
+    """How many images each split has, and how many boxes of every class."""
+    rows = table("class", *(part.split for part in report.parts))
+    rows.add_row("images", *(str(len(part)) for part in report.parts))
+    counts = [count_per_class(part) for part in report.parts]
+    names = [name for name in report.parts[0].classes if any(count[name] for count in counts)]
+    for name in names[:MOST_ROWS]:
+        rows.add_row(shown(name), *(str(count[name]) for count in counts))
+    if len(names) > MOST_ROWS:
+        rows.add_row(f"{len(names) - MOST_ROWS} more classes")
+    return [
+        rows,
+        f"{report.together} images stay with others that show the same, or are of one group.",
+        f"The splits are in {shown(str(report.output))}",
     ]
