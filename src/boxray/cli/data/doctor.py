@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,8 @@ app = typer.Typer()
     epilog="\b\n"
     "boxray data doctor photos/\n"
     "boxray data doctor voc07 --only leaking-split,near-duplicate-image\n"
-    "boxray data doctor photos/ --skip tiny-object --strict --json\n",
+    "boxray data doctor photos/ --skip tiny-object --strict --json\n"
+    "boxray data doctor photos/ --patch photos-corrected\n",
 )
 def _doctor(
     data: options.DataArgument,
@@ -40,6 +42,10 @@ def _doctor(
     as_json: options.Json = False,
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     overwrite: options.Overwrite = False,
+    patch: Annotated[
+        Path | None,
+        typer.Option("--patch", metavar="FOLDER", help="Write a corrected copy to a new folder."),
+    ] = None,
 ) -> int:
     """Look for what is wrong with annotated data, and say in which file and line.
 
@@ -60,6 +66,7 @@ def _doctor(
             canvas=DEFAULT_CANVAS if size is None else size.height,
             output=output if output or as_json else doctor.DEFAULT_OUTPUT,
             overwrite=overwrite,
+            patch=patch,
             on_image=on_image,
         )
     terminal.deliver(report.to_dict(), doctor_tables.diagnosis(report), as_json)

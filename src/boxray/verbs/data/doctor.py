@@ -10,6 +10,7 @@ from typing import Any
 from boxray.inspection import doctor as practice
 from boxray.inspection import doctor_page
 from boxray.inspection.doctor import CHECKS, Diagnosis
+from boxray.inspection.patch import Patched, write_copy
 from boxray.verbs.data.places import check_new_file, write_new_file
 
 SCHEMA = "boxray.data.doctor/1"
@@ -18,10 +19,11 @@ DEFAULT_OUTPUT = Path("boxray-doctor.html")
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """What was found. page: where the pictures are, None if no page was written."""
+    """What was found. page, patched: the page and the corrected copy, None if not asked for."""
 
     diagnosis: Diagnosis
     page: Path | None = None
+    patched: Patched | None = None
 
     @property
     def healthy(self) -> bool:
@@ -58,7 +60,18 @@ class DoctorReport:
                 for one in findings
             ],
             "page": None if self.page is None else str(self.page),
+            "patched": None if self.patched is None else _copy(self.patched),
         }
+
+
+def _copy(patched: Patched) -> dict[str, Any]:
+    return {
+        "output": str(patched.written.folder),
+        "images": patched.written.images,
+        "boxes": patched.written.boxes,
+        "left_out": patched.left_out,
+        "cannot_say": patched.written.lost,
+    }
 
 
 def doctor(
@@ -69,13 +82,14 @@ def doctor(
     canvas: int = practice.DEFAULT_CANVAS,
     output: Path | None = None,
     overwrite: bool = False,
+    patch: Path | None = None,
     on_image: Callable[[int, int], None] | None = None,
 ) -> DoctorReport:
     """Run the checks over a data set; its files are only read.
 
     only, skip: ids of checks. canvas: side in pixels of the canvas that objects may be too small
-    for. output: the .html file for the page with the pictures. on_image: told after each picture
-    how many of how many are decoded.
+    for. output: the .html file for the page with the pictures. patch: a new folder for a corrected
+    copy. on_image: told after each picture how many of how many are decoded.
     Raises FormatError where the folder is no data set, SettingError for an id that is no check's.
     """
     checks = practice.chosen(only, skip)
@@ -86,4 +100,5 @@ def doctor(
     diagnosis = practice.diagnose(folder, checks, canvas=canvas, on_image=on_image)
     if output is not None:
         write_new_file(output, doctor_page.page(diagnosis))
-    return DoctorReport(diagnosis, output)
+    copy = None if patch is None else write_copy(diagnosis, patch, folder)
+    return DoctorReport(diagnosis, output, copy)

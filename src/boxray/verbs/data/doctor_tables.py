@@ -7,6 +7,7 @@ from rich.text import Text
 
 from boxray.inspection.doctor import CHECKS, ERROR, HINT, WARNING
 from boxray.inspection.doctor_page import place_of
+from boxray.inspection.patch import Patched
 from boxray.verbs.data.doctor import DoctorReport
 from boxray.verbs.tables import table
 from boxray.verbs.terminal import shown
@@ -39,7 +40,19 @@ def diagnosis(report: DoctorReport) -> list[RenderableType]:
     parts.append(_verdict(report))
     if report.page is not None:
         parts.append(f"The page with the pictures is {shown(str(report.page))}")
+    if report.patched is not None:
+        parts += _patched(report.patched)
     return parts
+
+
+def _patched(patched: Patched) -> list[str]:
+    written = patched.written
+    lines = [
+        f"The corrected copy is {shown(str(written.folder))}: {written.images} images, "
+        f"{written.boxes} boxes"
+    ]
+    lines += [f"  left out: {reason} ({count})" for reason, count in patched.left_out.items()]
+    return lines + [f"  {line}" for line in map(shown, written.notes())]
 
 
 def _verdict(report: DoctorReport) -> str:
