@@ -22,7 +22,7 @@ from boxray.data.parts import AREA, CLASS_LIST, FACTS, UNLABELLED, VERIFIED, WHO
 from boxray.errors import OutputError, SettingError
 from boxray.records import FLAGS, Sample, Truths
 
-EVERY_FORMAT = sorted(name for name, line in FORMATS.items() if line.write)
+EVERY_FORMAT = sorted(FORMATS)
 # Pixels. Files hold other numbers than ours (a first pixel of 1, a width, a share of a picture):
 # going there and back rounds in the last of 16 digits, which of pictures up to 65,500 wide is less.
 TOLERANCE = 1e-9

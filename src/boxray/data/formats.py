@@ -16,13 +16,13 @@ class Format(NamedTuple):
     """What there is to know about a format.
 
     recognise: the layout of the data set at a path, None where there is none of this format.
-    write: the annotations of all parts into a folder, given the class names; None if only read.
+    write: the annotations of all parts into a folder, given the class names.
     pictures: the folder of a split's pictures, with `{split}` for its name. says: what its files
     can say beyond boxes and names (`parts.FACTS`). expected: what it looks like, for people.
     """
 
     recognise: Callable[[Path], Layout | None]
-    write: Callable[[Sequence[Part], tuple[str, ...], Path], None] | None
+    write: Callable[[Sequence[Part], tuple[str, ...], Path], None]
     pictures: str
     says: frozenset[str]
     expected: str

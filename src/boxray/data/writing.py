@@ -64,8 +64,6 @@ def write(
     nothing behind then; SettingError for parts that do not go together.
     """
     folder, line = Path(folder), named(format)
-    if line.write is None:
-        raise SettingError(f"the format '{format}' is only read.")
     datasets = [dataset] if isinstance(dataset, Dataset) else list(dataset)
     _refuse_strangers(datasets)
     _refuse_source(folder, datasets)
