@@ -74,7 +74,8 @@ class Note:
     box: tuple[float, float, float, float] | None = None
 
     def __str__(self) -> str:
-        place = f"{self.path}, object {self.line}" if self.line else f"{self.path}"
+        word = "line" if self.path.suffix in {".txt", ".csv"} else "object"
+        place = f"{self.path}, {word} {self.line}" if self.line else f"{self.path}"
         times = f" ({self.count} times)" if self.count > 1 else ""
         return f"{place}: {self.severity}: {self.reason}{times}"
 

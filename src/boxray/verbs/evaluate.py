@@ -12,12 +12,11 @@ from boxray.data.classes import ClassMap, read_class_file
 from boxray.errors import FormatError, SettingError
 from boxray.evaluation import Evaluation
 from boxray.evaluation import evaluate as judge
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 from boxray.verbs.running import Running
 
 # The part that no training looked at, if there is one; then the one it was checked on.
 PREFERRED_SPLITS = ("test", "val")
-PLAIN = data.Manner()
 
 
 @dataclass(frozen=True)

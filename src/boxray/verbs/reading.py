@@ -7,6 +7,7 @@ from pathlib import Path
 from boxray.data import Conventions, Manner, Report
 from boxray.data.cache import Cache, default_cache
 
+PLAIN = Manner()  # as the files stand
 MOST_NOTES = 5  # beyond these, a person reads none
 
 

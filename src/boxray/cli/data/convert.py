@@ -30,17 +30,38 @@ def _convert(
         bool, typer.Option("--link", help="Link to the pictures instead of copying them.")
     ] = False,
     as_json: options.Json = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Write annotated data in another format, with its pictures and splits.
 
     What the new format cannot say is reported. The data itself is never changed.
     """
-    from boxray.verbs import terminal
+    from boxray.verbs import reading, terminal
     from boxray.verbs.data import convert, tables
 
+    manner = reading.manner(
+        format=data_format,
+        voc_zero_based=voc_zero_based,
+        segments=segments,
+        merge_names=merge_names,
+        strict=strict,
+        cache=cache,
+    )
     with terminal.progress("placing pictures") as on_image:
         report = convert.convert(
-            data, output, to, split=split, classes=classes, link=link, on_image=on_image
+            data,
+            output,
+            to,
+            split=split,
+            classes=classes,
+            link=link,
+            manner=manner,
+            on_image=on_image,
         )
     terminal.warn(*report.notes)
     terminal.deliver(report.to_dict(), tables.converted(report), as_json)

@@ -25,14 +25,28 @@ def _show(
     output: options.Output = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Count the boxes of every class, and draw one image with its boxes.
 
     The picture goes to boxray-data, or to --output; with --json and no --output nothing is written.
     """
-    from boxray.verbs import terminal
+    from boxray.verbs import reading, terminal
     from boxray.verbs.data import places, show, tables
 
+    manner = reading.manner(
+        format=data_format,
+        voc_zero_based=voc_zero_based,
+        segments=segments,
+        merge_names=merge_names,
+        strict=strict,
+        cache=cache,
+    )
     report = show.show(
         data,
         split=split,
@@ -40,6 +54,7 @@ def _show(
         image=image,
         output=output if output or as_json else places.DEFAULT_OUTPUT,
         overwrite=overwrite,
+        manner=manner,
     )
     terminal.warn(*report.notes)
     terminal.deliver(report.to_dict(), tables.overview(report), as_json)

@@ -11,7 +11,7 @@ from boxray import data
 from boxray.data.classes import read_class_file
 from boxray.data.formats import named, recognise
 from boxray.data.report import Report
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 
 SCHEMA = "boxray.data.convert/1"
 
@@ -52,19 +52,21 @@ def convert(
     split: str | None = None,
     classes: Path | None = None,
     link: bool = False,
+    manner: data.Manner = PLAIN,
     on_image: Callable[[int, int], None] | None = None,
 ) -> ConvertReport:
     """Write annotated data, with its pictures and its own splits, in the format `to`.
 
     split: this one alone. classes: a class file, for these classes only. link: symbolic links in
-    place of copies. on_image: told after each picture how many of how many are placed.
+    place of copies. manner: how the data is read. on_image: told after each picture how many of
+    how many are placed.
     Raises FormatError where the folder is no data set, SettingError or OutputError for the rest.
     """
     named(to)  # refused before anything is read
     wanted = read_class_file(classes) if classes else None
-    own = recognise(folder).splits if split is None else ()
-    whole = data.read(folder, split, classes=wanted)
+    own = recognise(folder, manner.format).splits if split is None else ()
+    whole = manner.read(folder, split, wanted)
     same = wanted or data.ClassMap(whole.classes)  # though a part may lack some of them
-    parts = [data.read(folder, name, classes=same) for name in own]
+    parts = [manner.read(folder, name, same) for name in own]
     written = data.write(parts or [whole], output, to, link=link, on_image=on_image)
     return ConvertReport(whole.report, written, to, own)

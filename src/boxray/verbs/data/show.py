@@ -13,7 +13,7 @@ from boxray.data.classes import read_class_file
 from boxray.inspection import pictures
 from boxray.records import Sample
 from boxray.verbs.data.places import DEFAULT_OUTPUT, drawn_name
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.data.show/1"
@@ -72,14 +72,16 @@ def show(
     image: str | None = None,
     output: Path | None = None,
     overwrite: bool = False,
+    manner: data.Manner = PLAIN,
 ) -> ShowReport:
     """Read annotated data, count its boxes per class, and draw one image with its boxes.
 
     classes: a class file, for these classes only. image: the path, file name or stem of the image
     to show; the first one with a box if not given. output: the folder for its picture.
+    manner: how the data is read.
     Raises FormatError where the folder is no data set, or has no such split or image.
     """
-    dataset = data.read(folder, split, classes=read_class_file(classes) if classes else None)
+    dataset = manner.read(folder, split, read_class_file(classes) if classes else None)
     sample = pictures.find(dataset, image)
     picture = None
     if output is not None:
