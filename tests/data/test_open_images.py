@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from boxray.data import Dataset, read, splits
+from boxray.data import Conventions, Dataset, read, splits
 from boxray.errors import FormatError
 from boxray.records import FLAGS
 
@@ -70,6 +70,17 @@ class TestTheTable:
             "inside": [False, True],
         } == flags
         assert [2, 3] == truths.lines.tolist()
+
+    def test_boxes_that_a_machine_is_unsure_of_can_be_left_out(self, tmp_path):
+        rows = [
+            f"{A},x,{TREE},{c},0.{i},0.9,0.2,0.4,0,0,0,0,0" for i, c in enumerate((1, 0.7, 0.2))
+        ]
+        write(tmp_path, *rows)
+        picture(tmp_path / f"{A}.jpg")
+        assert 3 == read(tmp_path).report.boxes.kept
+        dataset = read(tmp_path, conventions=Conventions(least_confidence=0.5))
+        assert (2, 1) == (dataset.report.boxes.kept, dataset.report.boxes.skipped)
+        assert ["its Confidence is below 0.5: left out as asked"] == reasons(dataset, "skipped")
 
     def test_classes_come_from_their_list_in_its_order_or_by_name(self, tmp_path):
         write(tmp_path, row(A, TREE, "0.1,0.3,0.2,0.4"))

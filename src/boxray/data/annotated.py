@@ -125,11 +125,14 @@ class Conventions:
 
     zero_based: VOC files that count pixels from 0. segments: polygons in YOLO files are meant, and
     the box around each is taken. merge_names: categories of a COCO file with one name are one.
+    least_confidence: boxes of Open Images that a machine is less sure of are left out; people's
+    have 1.
     """
 
     zero_based: bool = False
     segments: bool = False
     merge_names: bool = False
+    least_confidence: float = 0.0
 
 
 PLAIN = Conventions()

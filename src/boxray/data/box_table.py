@@ -155,19 +155,19 @@ class BoxTable:
     missing: Counter[str] = field(default_factory=Counter)
     lines: dict[str, int] = field(default_factory=dict)
 
-    def read(self) -> None:
-        """Sort in every row that is a box, and write down the others."""
+    def read(self, least_confidence: float = 0.0) -> None:
+        """Sort in every row that is a box of at least this confidence; write down the others."""
         for remark in self.style.remarks(self.names):
             self.ledger.remark(WARNING, self.path, remark)
         table = rows(self.path)
         next(table)
         line = 1
         for line, fields in table:
-            self._sort_in(line, fields)
+            self._sort_in(line, fields, least_confidence)
         if line == 1:
             self.ledger.remark(WARNING, self.path, "the table has no rows, only its header")
 
-    def _sort_in(self, line: int, fields: list[str]) -> None:
+    def _sort_in(self, line: int, fields: list[str], least_confidence: float) -> None:
         image = ""
         try:
             self._check_fields(fields)
@@ -175,6 +175,7 @@ class BoxTable:
             _check_image(image, self.style.file_names)
             if self.wanted is not None and image not in self.wanted:
                 return
+            self._check_confidence(fields, least_confidence)
             found = self._found(fields, line)
         except FormatError as error:
             cause = cause_of(error, Cause.BAD_ROW)
@@ -196,11 +197,21 @@ class BoxTable:
         if any("\0" in text for text in fields):
             raise FormatError("the row holds a NUL")
 
+    def _check_confidence(self, fields: list[str], least: float) -> None:
+        place = self.style.columns.get("Confidence")
+        if place is None or (fields[place] == "" and "Confidence" in self.style.empty):
+            return
+        confidence = _number(fields[place], self.style)
+        if confidence == 0:
+            raise FormatError("its Confidence is 0: a label found absent, not a box")
+        if not 0 < confidence <= 1:
+            raise FormatError("its Confidence is no number from 0 to 1")
+        if confidence < least:
+            raise FormatError(f"its Confidence is below {least:g}: left out as asked")
+
     def _found(self, fields: list[str], line: int) -> Found:
         """The box, its corners as shares. Raises FormatError where the row is none."""
         columns, style = self.style.columns, self.style
-        if "Confidence" in columns:
-            _check_confidence(fields[columns["Confidence"]], style)
         name = self._name(fields[columns["LabelName"]])
         texts = tuple(fields[columns[column]] if column in columns else "0" for column in _FLAGS)
         flags, repairs = _flags(texts, style.empty)
@@ -271,16 +282,6 @@ def _number(text: str, style: Style) -> float:
     if style.decimal_commas:
         text = text.replace(".", "?").replace(",", ".")
     return plain_number(text)
-
-
-def _check_confidence(text: str, style: Style) -> None:
-    if text == "" and "Confidence" in style.empty:
-        return
-    confidence = _number(text, style)
-    if confidence == 0:
-        raise FormatError("its Confidence is 0: a label found absent, not a box")
-    if not 0 < confidence <= 1:
-        raise FormatError("its Confidence is no number from 0 to 1")
 
 
 def _share(text: str, column: str, style: Style) -> float:

@@ -60,9 +60,8 @@ class Layout:
         return in_order(name for name in self.tables if name != WHOLE)
 
     def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
-        """Every image of the split, or of all; its tables leave nothing to `conventions`."""
-        del conventions
-        return read(self, split, ledger)
+        """Every image of the split, or of all, of boxes with `least_confidence`."""
+        return read(self, split, ledger, conventions.least_confidence)
 
 
 def recognise(path: Path) -> Layout | None:
@@ -132,7 +131,9 @@ def _list_of_classes(files: Sequence[Path]) -> Path | None:
     return min(files, key=unlikely, default=None)
 
 
-def read(layout: Layout, split: str | None, ledger: Ledger) -> Reading:
+def read(
+    layout: Layout, split: str | None, ledger: Ledger, least_confidence: float = 0.0
+) -> Reading:
     """Every image of the split, or of all splits.
 
     Classes are those of the list of classes, in its order; without one those that any table
@@ -150,7 +151,8 @@ def read(layout: Layout, split: str | None, ledger: Ledger) -> Reading:
     images: list[Annotated] = []
     for name in _wanted(layout, split):
         part = split if name == WHOLE else None
-        images += _Split(layout, name, styles[name], names, ledger).read(part)
+        one = _Split(layout, name, styles[name], names, ledger, least_confidence)
+        images += one.read(part)
     return Reading(classes, tuple(images), hierarchy or None)
 
 
@@ -203,6 +205,7 @@ class _Split:
     style: Style
     names: Mapping[str, str] | None
     ledger: Ledger
+    least_confidence: float
 
     @property
     def path(self) -> Path:
@@ -218,7 +221,7 @@ class _Split:
             self.ledger.remark(WARNING, self.path, DERIVED_NOTE)
             wanted = derived_part([*self._images(), *own], part)
         table = BoxTable(self.path, self.style, self.names, pictures, self.ledger, wanted)
-        table.read()
+        table.read(self.least_confidence)
         self._write_down_missing(table)
         verified = self._verified(pictures)
         bare = [image for image in own if image not in table.found]
