@@ -36,6 +36,12 @@ class Saying:
     def encode(self, boxes, rows, size_hw):
         raise NotImplementedError
 
+    def trace(self, raw, row):
+        raise NotImplementedError
+
+    def nearest(self, box, raw):
+        raise NotImplementedError
+
     def decode(self, raw, score_floor=0.0) -> Candidates:
         count = len(self.boxes)
         return Candidates(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
@@ -12,11 +12,12 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from boxray import images
+from boxray import explain, images
 from boxray.boxes import Array
+from boxray.explain import Decision, Life, Verdict
 from boxray.images import Source
 from boxray.protocols import Coder, Engine
-from boxray.records import Detections
+from boxray.records import Detections, Truths
 from boxray.results import Result
 from boxray.selection import Thresholds, select
 
@@ -69,6 +70,7 @@ class OneStage:
             detections=self.detect_array(image),
             classes=self.classes,
             model=self.name,
+            detector=self,
         )
 
     def detect_array(
@@ -100,7 +102,41 @@ class OneStage:
             places=inside,
             candidates=candidates,
             selection=selection,
+            raw=raw,
         )
+
+    def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
+        """The record behind `found`, which this detector said of an image of this size."""
+        assert found.candidates is not None  # filled in by detect_array
+        assert found.selection is not None
+        assert found.places is not None
+        return Decision(
+            raw=found.raw,
+            coder=self.coder,
+            thresholds=self.thresholds,
+            placement=images.place(size_hw, self.canvas_hw),
+            classes=self.classes,
+            candidates=found.candidates,
+            selection=found.selection,
+            places=found.places,
+        )
+
+    def explain_at(self, source: Source, x: float, y: float) -> Life | Verdict:
+        """Why there is a box around a point of the image, in pixels, or why there is none."""
+        return explain.at_point(self._decided(source), x, y)
+
+    def explain_truth(
+        self, source: Source, truths: Truths, names: Sequence[str] | None = None
+    ) -> tuple[Verdict, ...]:
+        """What became of every annotated object of an image: found, or lost at which stage.
+
+        names: the classes that the truths' labels index, if not the detector's own.
+        """
+        return explain.of_truths(self._decided(source), truths, names or self.classes)
+
+    def _decided(self, source: Source) -> Decision:
+        image = images.load(source)
+        return self.decision(self.detect_array(image), image.shape[:2])
 
     def with_thresholds(
         self,

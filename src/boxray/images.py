@@ -147,9 +147,8 @@ class Placement:
 
         A box may reach out of the image, into the padding, unless `clip`.
         """
-        (scale_y, scale_x), (top, left) = self.scale_yx, self.offset
-        corner = np.array([left, top, left, top], np.float64)
-        moved = (boxes - corner) / np.array([scale_x, scale_y, scale_x, scale_y])
+        scale_yx = np.divide(self.resized_hw, self.image_hw)
+        moved = (boxes - np.tile(self.offset[::-1], 2)) / np.tile(scale_yx[::-1], 2)
         return geometry.clip(moved, self.image_hw) if clip else moved
 
 

@@ -24,6 +24,13 @@ class CanvasSize(NamedTuple):
     width: int
 
 
+class Point(NamedTuple):
+    """What --at says, in pixels."""
+
+    x: float
+    y: float
+
+
 def share(text: str) -> float:
     """A number from 0 to 1; NaN, infinity and a decimal comma are none."""
     try:
@@ -51,6 +58,17 @@ def count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 7 and 1 <= int(text) <= 1_000_000):
         raise typer.BadParameter(f"expected a whole number from 1 to 1000000, got {text!r}.")
     return int(text)
+
+
+def point(text: str) -> Point:
+    """`X,Y` in pixels, each a finite number from 0."""
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (0 <= x < math.inf and 0 <= y < math.inf):
+        raise typer.BadParameter(f"expected two numbers of pixels, like 120,80, got {text!r}.")
+    return Point(x, y)
 
 
 def rounds(text: str) -> float:

@@ -7,7 +7,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from jaxtyping import Float, Int, UInt8
 
 from boxray.boxes import Array
-from boxray.records import Candidates, Detections
+from boxray.records import Candidates, Detections, Trace
 
 Raw: TypeAlias = tuple[Array, ...]  # one array per pyramid level, (channels, rows, columns)
 
@@ -36,6 +36,12 @@ class Coder(Protocol):
 
     def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
         """Everything the raw output of one image means with a score of at least `score_floor`."""
+
+    def trace(self, raw: Raw, row: int) -> Trace:
+        """Where a row of the raw output stands, what it said, and what that means."""
+
+    def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:
+        """For every row of this raw output the box nearest to `box` that it could say."""
 
 
 @runtime_checkable

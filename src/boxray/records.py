@@ -6,9 +6,11 @@ Boxes are always `x0, y0, x1, y1` edges in pixels (see boxes.py).
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -152,6 +154,36 @@ class Candidates:
         )
 
 
+@dataclass(frozen=True)
+class Step:
+    """One line of a decoding, written out with its numbers: `name` = `formula` = `value`."""
+
+    name: str
+    formula: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Where one row of the raw output stands and what it said: one form for every coder.
+
+    where: level, stride, cell and prior, or window, or proposal, in words that JSON can say.
+    start: the box it is measured from (prior at its cell, anchor, window, proposal) and box: what
+    it means, both in canvas pixels. raw: its numbers by name; class_logits: the rest of them.
+    steps: the way from raw to box. objectness: None where the coder has none; a score is then
+    a class score alone, else their product.
+    """
+
+    where: Mapping[str, Any]
+    start: tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
+    raw: Mapping[str, float]
+    class_logits: tuple[float, ...]
+    steps: tuple[Step, ...]
+    objectness: float | None
+    class_scores: tuple[float, ...]
+
+
 class Fate:
     """What became of a candidate, in the order in which selection decides."""
 
@@ -234,7 +266,7 @@ class Detections:
     """What a detector says about one image, best first.
 
     candidates and selection: the record of the decision, in canvas pixels; places: which of the
-    boxes that selection kept each detection is.
+    boxes that selection kept each detection is. raw: what the network had said.
     """
 
     boxes: Float[Array, "k 4"]
@@ -243,6 +275,7 @@ class Detections:
     places: Int[Array, "k"] | None = None
     candidates: Candidates | None = field(default=None, repr=False)
     selection: Selection | None = field(default=None, repr=False)
+    raw: tuple[Array, ...] = field(default=(), repr=False)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -6,16 +6,17 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
 
 from boxray import draw as drawing
-from boxray import images
+from boxray import explain, images
 from boxray.boxes import Array
-from boxray.errors import MissingExtra
+from boxray.errors import MissingExtra, SettingError
+from boxray.explain import Decision, Life
 from boxray.records import Detections
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -25,12 +26,21 @@ _MOST_NAMED = 5  # detections that a one-line summary spells out
 _NOTEBOOK_SIDE = 1600  # pixels; a notebook keeps every picture it shows
 
 
+@runtime_checkable
+class Explainable(Protocol):
+    """A detector that still knows how it decided."""
+
+    def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
+        """The record behind what it said of an image of this size."""
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """The detections in one image, best first, with the image and the names they need.
 
     image: as displayed (EXIF orientation applied), the frame of the boxes. path: where it was
-    read, None for pixels without a file. model: the name of the model file.
+    read, None for pixels without a file. model: the name of the model file. detector: what found
+    them, and can say why.
     """
 
     image: UInt8[np.ndarray, "h w 3"]
@@ -38,6 +48,7 @@ class Result:
     detections: Detections
     classes: tuple[str, ...]
     model: str
+    detector: Explainable | None = None
 
     @property
     def boxes(self) -> Float[Array, "n 4"]:
@@ -78,6 +89,15 @@ class Result:
         found = [f"{_printable(name)} {score:.2f}" for _, score, name in self]
         more = [f"{len(self) - _MOST_NAMED} more"] if len(self) > _MOST_NAMED else []
         return counted + (": " if found else "") + ", ".join(found[:_MOST_NAMED] + more)
+
+    def explain(self, number: int) -> Life:
+        """The life of detection `number`, 0 is the best: where it came from and what it beat.
+
+        Raises SettingError for a number that none has.
+        """
+        if self.detector is None:
+            raise SettingError("a result that no detector made cannot be explained.")
+        return explain.of_detection(self.detector.decision(self.detections, self.size_hw), number)
 
     def draw(self) -> Image.Image:
         """A copy of the image with its boxes, names and scores on it."""

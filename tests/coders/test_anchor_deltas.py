@@ -168,14 +168,25 @@ class TestAnchorDeltas:
         found = CODER.decode(raw)
         for number in range(0, len(found), 53):
             trace = CODER.trace(raw, int(found.row[number]))
-            assert trace.level == found.group[number]
+            level = trace.where["level"]
+            assert level == found.group[number]
             assert trace.class_scores[found.labels[number]] == pytest.approx(found.scores[number])
-            start = np.array([trace.anchor])
-            box = clip(moved(np.array([trace.deltas]), start, ONES), SIZE_HW)
+            start = np.array([trace.start])
+            box = clip(moved(np.array([list(trace.raw.values())]), start, ONES), SIZE_HW)
             np.testing.assert_allclose(box[0], found.boxes[number], atol=1e-3)
-            step_x, step_y = 160 // raw[trace.level].shape[2], 96 // raw[trace.level].shape[1]
-            corner = (trace.cell[0] * step_x, trace.cell[1] * step_y)
+            np.testing.assert_allclose(trace.box, found.boxes[number], atol=1e-3)
+            step_x, step_y = 160 // raw[level].shape[2], 96 // raw[level].shape[1]
+            corner = (trace.where["cell"][0] * step_x, trace.where["cell"][1] * step_y)
             assert corner == pytest.approx(tuple(centre_size(start)[0, :2]))
+            for step in trace.steps:
+                by_hand = eval(step.formula.replace("·", "*"), {}, {"exp": math.exp})
+                assert by_hand == pytest.approx(step.value, rel=2e-3, abs=0.1)
+
+    def test_the_nearest_box_that_can_be_said_is_the_box_itself(self):
+        raw = random_raw(4)
+        nearest = CODER.nearest(np.array([20.0, 30.0, 70.0, 80.0]), raw)
+        assert (len(CODER.anchors(SIZE_HW).boxes), 4) == nearest.shape
+        np.testing.assert_allclose(nearest, np.tile([20, 30, 70, 80], (len(nearest), 1)), atol=1e-3)
 
 
 PICTURE_HW = (500, 600)

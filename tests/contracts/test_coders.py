@@ -267,9 +267,14 @@ class TestRows:
                     for column in range(SIZE_HW[1] // stride):
                         if row % 17 == 0:
                             trace = coder.trace(raw, row)
-                            said = (trace.level, trace.stride, trace.cell, trace.prior)
-                            assert (level, stride, (column, line), prior) == said
-                            assert numbers[row, :5].tolist() == list(trace.t)
+                            assert trace.where == {
+                                "level": level,
+                                "stride": stride,
+                                "cell": [column, line],
+                                "prior": list(prior),
+                            }
+                            assert numbers[row, :5].tolist() == list(trace.raw.values())
+                            assert numbers[row, 5:].tolist() == list(trace.class_logits)
                         row += 1
         assert row_count(coder) == row
 
@@ -281,7 +286,31 @@ class TestRows:
             trace = coder.trace(raw, int(found.row[number]))
             score = trace.objectness * trace.class_scores[found.labels[number]]
             assert score == pytest.approx(found.scores[number], rel=1e-5)
-            assert trace.level == found.group[number]
+            assert trace.where["level"] == found.group[number]
+            assert trace.box == pytest.approx(found.boxes[number].tolist(), abs=1e-3)
+
+    @every_coder
+    def test_the_steps_of_a_trace_can_be_followed_by_hand(self, coder):
+        raw = random_raw(coder, 4)
+        words = {"σ": lambda x: 1 / (1 + math.exp(-x)), "exp": math.exp}
+        for row in range(0, row_count(coder), 41):
+            trace = coder.trace(raw, row)
+            for step in trace.steps:
+                by_hand = eval(step.formula.replace("·", "*"), {}, words)
+                assert by_hand == pytest.approx(step.value, rel=2e-3, abs=0.05)
+            x, y, width, height = (step.value for step in trace.steps)
+            assert trace.box == pytest.approx(
+                (x - width / 2, y - height / 2, x + width / 2, y + height / 2), abs=1e-3
+            )
+
+    @every_coder
+    def test_the_nearest_box_that_can_be_said_is_the_box_itself_where_the_row_reaches_it(
+        self, coder
+    ):
+        raw = random_raw(coder, 6)
+        rows = np.arange(0, row_count(coder), 53)
+        for row, box in zip(rows, reachable_boxes(coder, rows, 6, within=3), strict=True):
+            np.testing.assert_allclose(coder.nearest(box, raw)[row], box, atol=2e-3)
 
     @every_coder
     @every_library

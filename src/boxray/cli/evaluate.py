@@ -24,6 +24,9 @@ def _evaluate(
     split: options.Split = None,
     protocol: Annotated[str, typer.Option("--protocol", help="coco or voc.")] = "coco",
     classes: options.ClassFile = None,
+    waterfall: Annotated[
+        bool, typer.Option("--waterfall", help="Count, too, at which stage objects are lost.")
+    ] = False,
     as_json: options.Json = False,
     iou_threshold: options.IouThreshold = None,
     method: options.Method = None,
@@ -71,6 +74,7 @@ def _evaluate(
             protocol=protocol,
             classes=classes,
             manner=manner,
+            waterfall=waterfall,
             on_image=on_image,
         )
     terminal.warn(*report.notes, *report.evaluation.errors)

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from boxray.boxes import Array, centre_size, clip, edges, like, namespace, sigmoid
 from boxray.coders.anchors import PriorSizes
 from boxray.protocols import Raw
-from boxray.records import Candidates
+from boxray.records import Candidates, Step, Trace
 
 LARGEST_LOG_SCALE = math.log(1000 / 16)  # exp gives 62.5 times a reference: no picture holds more
 
@@ -63,18 +63,6 @@ class Anchors:
 
     boxes: Float[Array, "rows 4"]
     level: Int[Array, "rows"]
-
-
-@dataclass(frozen=True)
-class AnchorTrace:
-    """Where one row stands and what it said, for explanations."""
-
-    level: int
-    stride: int
-    cell: tuple[int, int]
-    anchor: tuple[float, float, float, float]
-    deltas: tuple[float, float, float, float]
-    class_scores: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -166,23 +154,58 @@ class AnchorDeltas:
             group=like(anchors.level, numbers)[rows],
         )
 
-    def trace(self, raw: Raw, row: int) -> AnchorTrace:
-        """Level, cell and anchor of a row, and the numbers it said."""
-        anchors = self.anchors(self.canvas_hw(raw))
-        numbers = np.asarray(self.flatten(raw)[row], np.float32)
+    def trace(self, raw: Raw, row: int) -> Trace:
+        """Level, cell and anchor of a row, the numbers it said, and the equations with them."""
+        size_hw = self.canvas_hw(raw)
+        anchors = self.anchors(size_hw)
+        numbers = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
         level = int(anchors.level[row])
         within = row - int(np.searchsorted(anchors.level, level))
         line, column = divmod(within // len(self.priors[level]), raw[level].shape[-1])
-        x0, y0, x1, y1 = anchors.boxes[row].tolist()
-        tx, ty, tw, th = numbers[:4].tolist()
-        return AnchorTrace(
-            level=level,
-            stride=self.strides[level],
-            cell=(column, line),
-            anchor=(x0, y0, x1, y1),
-            deltas=(tx, ty, tw, th),
-            class_scores=tuple(sigmoid(numbers[4:]).tolist()),
+        start = anchors.boxes[[row]]
+        box = moved(numbers[:, :4], start, self.weights)
+        prior = (start[0, 2:] - start[0, :2]).tolist()
+        return Trace(
+            where={
+                "level": level,
+                "stride": self.strides[level],
+                "cell": [column, line],
+                "prior": prior,
+            },
+            start=tuple(start[0].tolist()),
+            box=tuple(clip(box, size_hw)[0].tolist()),
+            raw=dict(zip(("tx", "ty", "tw", "th"), numbers[0, :4].tolist(), strict=True)),
+            class_logits=tuple(numbers[0, 4:].tolist()),
+            steps=_steps(numbers[0, :4], start, box, self.weights),
+            objectness=None,
+            class_scores=tuple(sigmoid(numbers[0, 4:]).tolist()),
         )
+
+    def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:
+        """For every row the box that `encode` would aim at, as `moved` gives it back."""
+        references = self.anchors(self.canvas_hw(raw)).boxes
+        wanted = np.tile(np.asarray(box, np.float32), (len(references), 1))
+        deltas = deltas_between(wanted, references, self.weights)
+        return moved(deltas, references, self.weights)
+
+
+def _steps(
+    deltas: Float[Array, "4"],
+    reference: Float[Array, "1 4"],
+    box: Float[Array, "1 4"],
+    weights: Weights,
+) -> tuple[Step, ...]:
+    """The equations at the top with these numbers in them; the canvas cuts the box off after."""
+    start, end = centre_size(reference)[0].tolist(), centre_size(box)[0].tolist()
+    by = ["" if weight == 1 else f"/{weight:g}" for weight in weights]
+    said = [min(t, LARGEST_LOG_SCALE * w) for t, w in zip(deltas.tolist(), weights, strict=True)]
+    tx, ty = deltas[:2].tolist()
+    return (
+        Step("x", f"{start[0]:.2f} + {start[2]:.2f}·{tx:.3f}{by[0]}", end[0]),
+        Step("y", f"{start[1]:.2f} + {start[3]:.2f}·{ty:.3f}{by[1]}", end[1]),
+        Step("width", f"{start[2]:.2f}·exp({said[2]:.3f}{by[2]})", end[2]),
+        Step("height", f"{start[3]:.2f}·exp({said[3]:.3f}{by[3]})", end[3]),
+    )
 
 
 @dataclass(frozen=True)

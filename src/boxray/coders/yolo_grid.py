@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 
 from boxray.boxes import Array, centre_size, edges, like, logit, namespace, sigmoid, softmax
 from boxray.protocols import Raw
-from boxray.records import Candidates
+from boxray.records import Candidates, Step, Trace
 
 LARGEST_LOG_SCALE = 6.0  # exp(6) = 403 times a prior: beyond any picture, far below overflow
 EDGE = 1e-5  # a centre on the last reachable point is encoded as logit(1 - EDGE)
@@ -41,19 +41,6 @@ class Grid:
     cell: Float[Array, "rows 2"]  # column, row
     stride: Float[Array, "rows"]
     prior: Float[Array, "rows 2"]  # width, height in canvas pixels
-
-
-@dataclass(frozen=True)
-class GridTrace:
-    """Where one row stands and what it said, for explanations."""
-
-    level: int
-    stride: int
-    cell: tuple[int, int]
-    prior: tuple[float, float]
-    t: tuple[float, float, float, float, float]
-    objectness: float
-    class_scores: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -177,20 +164,60 @@ class YoloGrid:
             group=like(grid.level, numbers)[rows],
         )
 
-    def trace(self, raw: Raw, row: int) -> GridTrace:
-        """Level, cell and prior of a row, and the numbers it said."""
-        height, width = raw[0].shape[-2:]
-        grid = self.grid((height * self.strides[0], width * self.strides[0]))
-        numbers = np.asarray(self.flatten(raw)[row], np.float32)
-        column, line = grid.cell[row].tolist()
-        width, height = grid.prior[row].tolist()
-        tx, ty, tw, th, to = numbers[:5].tolist()
-        return GridTrace(
-            level=int(grid.level[row]),
-            stride=int(grid.stride[row]),
-            cell=(int(column), int(line)),
-            prior=(width, height),
-            t=(tx, ty, tw, th, to),
-            objectness=float(sigmoid(numbers[4:5])[0]),
-            class_scores=tuple(CLASS_SCORES[self.softmax](numbers[5:]).tolist()),
+    def trace(self, raw: Raw, row: int) -> Trace:
+        """Level, cell and prior of a row, the numbers it said, and the equations with them."""
+        grid = self.grid(self._canvas_hw(raw))
+        numbers = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
+        cell, stride, prior = grid.cell[[row]], grid.stride[[row]], grid.prior[[row]]
+        (start,) = edges(np.concatenate([(cell + 0.5) * stride[:, None], prior], -1)).tolist()
+        box = self.boxes(numbers[:, :4], cell, stride, prior)
+        return Trace(
+            where={
+                "level": int(grid.level[row]),
+                "stride": int(stride[0]),
+                "cell": cell[0].astype(int).tolist(),
+                "prior": prior[0].tolist(),
+            },
+            start=tuple(start),
+            box=tuple(box[0].tolist()),
+            raw=dict(zip(("tx", "ty", "tw", "th", "to"), numbers[0, :5].tolist(), strict=True)),
+            class_logits=tuple(numbers[0, 5:].tolist()),
+            steps=self._steps(numbers[0], cell[0], prior[0], int(stride[0]), box),
+            objectness=float(sigmoid(numbers[:, 4])[0]),
+            class_scores=tuple(CLASS_SCORES[self.softmax](numbers[:, 5:])[0].tolist()),
         )
+
+    def _steps(
+        self,
+        numbers: Float[Array, "numbers"],
+        cell: Float[Array, "2"],
+        prior: Float[Array, "2"],
+        stride: int,
+        box: Float[Array, "1 4"],
+    ) -> tuple[Step, ...]:
+        """The equations at the top with these numbers in them."""
+        x, y, width, height = centre_size(box)[0].tolist()
+        tx, ty, tw, th = numbers[:4].tolist()
+        scale = "" if self.stretch == 1 else f"{self.stretch:g}·"
+        shift = "" if self.stretch == 1 else f" - {(self.stretch - 1) / 2:g}"
+        (column, row), (wide, high) = cell.tolist(), prior.tolist()
+        most = self.largest_log_scale
+        tw, th = (max(-most, min(t, most)) for t in (tw, th))
+        return (
+            Step("x", f"({scale}σ({tx:.3f}){shift} + {column:.0f})·{stride}", x),
+            Step("y", f"({scale}σ({ty:.3f}){shift} + {row:.0f})·{stride}", y),
+            Step("width", f"{wide:.4g}·exp({tw:.3f})", width),
+            Step("height", f"{high:.4g}·exp({th:.3f})", height),
+        )
+
+    def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:
+        """For every row the box that `encode` would aim at, as `boxes` gives it back."""
+        size_hw = self._canvas_hw(raw)
+        grid = self.grid(size_hw)
+        rows = np.arange(len(grid.level))
+        wanted = np.tile(np.asarray(box, np.float32), (len(rows), 1))
+        return self.boxes(self.encode(wanted, rows, size_hw), grid.cell, grid.stride, grid.prior)
+
+    def _canvas_hw(self, raw: Raw) -> tuple[int, int]:
+        height, width = raw[0].shape[-2:]
+        return height * self.strides[0], width * self.strides[0]

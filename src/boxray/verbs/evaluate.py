@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from boxray import data
+from boxray import data, explain
 from boxray.data.classes import ClassMap, read_class_file
 from boxray.errors import FormatError, SettingError
 from boxray.evaluation import Evaluation
 from boxray.evaluation import evaluate as judge
+from boxray.explain import Waterfall
 from boxray.verbs.reading import PLAIN, notes_of
 from boxray.verbs.running import Running
 
@@ -27,16 +28,19 @@ class EvaluateReport:
     data: Path
     evaluation: Evaluation
     display_threshold: float
+    waterfall: Waterfall | None = None
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The document `boxray.evaluate/1`, ready for json.dumps."""
+        asked = {} if self.waterfall is None else {"waterfall": asdict(self.waterfall)}
         return {
             **self.evaluation.to_json(),
             "model": self.model,
             "data": str(self.data),
             "display_threshold": self.display_threshold,
             "errors": list(self.evaluation.errors),
+            **asked,
         }
 
 
@@ -48,13 +52,14 @@ def evaluate(
     protocol: str = "coco",
     classes: Path | None = None,
     manner: data.Manner = PLAIN,
+    waterfall: bool = False,
     on_image: Callable[[int, int], None] | None = None,
 ) -> EvaluateReport:
     """Run a model over one split of annotated data and judge it.
 
     split: `test` where there is one, else `val`, if not given. classes: a class file whose
     synonyms say what the data's names mean; without it names are matched to the model's own.
-    manner: how the data is read.
+    manner: how the data is read. waterfall: count, too, at which stage objects are lost.
     on_image: told after each picture how many of how many are done.
     Raises FormatError, SettingError or ModelError where the parts do not fit.
     """
@@ -79,13 +84,17 @@ def evaluate(
         nonlocal done
         done += 1
         if on_image is not None:
-            on_image(done, len(dataset))
+            on_image(done, len(dataset) * (2 if waterfall else 1))
 
     evaluation = judge(detector, dataset, protocol=protocol, split=chosen, on_image=count)
+    fallen = None
+    if waterfall:
+        fallen = explain.waterfall(detector, dataset.samples, dataset.classes, count)
     return EvaluateReport(
         model=detector.name,
         data=Path(folder),
         evaluation=evaluation,
         display_threshold=detector.thresholds.score_threshold,
+        waterfall=fallen,
         notes=notes_of(dataset.report),
     )

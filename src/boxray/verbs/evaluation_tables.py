@@ -6,6 +6,7 @@ from rich.console import RenderableType
 from rich.table import Table
 
 from boxray.evaluation import Evaluation
+from boxray.explain import Waterfall
 from boxray.verbs.evaluate import EvaluateReport
 from boxray.verbs.tables import table
 from boxray.verbs.terminal import shown
@@ -23,7 +24,27 @@ def evaluation(report: EvaluateReport) -> list[RenderableType]:
         _per_class(judged),
         f"Judged from a score of {judged.score_floor:g}, at most {judged.max_detections} per "
         f"image; `detect` shows from {report.display_threshold:g}.",
+        *([] if report.waterfall is None else _waterfall(report.waterfall)),
     ]
+
+
+def _waterfall(fallen: Waterfall) -> list[RenderableType]:
+    """Where objects are lost, in all and by group; what each knob does; the worst images."""
+    reached = [outcome for outcome, count in fallen.outcomes.items() if count]
+    stages = table("objects", "all", *reached)
+    stages.add_row("all", str(fallen.truths), *(str(fallen.outcomes[name]) for name in reached))
+    for kind, groups in fallen.groups.items():
+        for name, counts in groups.items():
+            values = [str(counts[outcome]) for outcome in reached]
+            stages.add_row(f"{kind} {shown(name)}", str(sum(counts.values())), *values)
+    knobs = table("knob", "value", "found", "false alarms")
+    for knob, curve in fallen.curves.items():
+        for turned in curve:
+            knobs.add_row(knob, f"{turned.value:g}", str(turned.found), str(turned.false_alarms))
+    worst = table("image", "lost")
+    for path, count in fallen.worst:
+        worst.add_row(shown(path), str(count))
+    return ["Where objects are found or lost, at the thresholds of `detect`:", stages, knobs, worst]
 
 
 def _metrics(evaluation: Evaluation) -> Table:

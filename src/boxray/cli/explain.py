@@ -1,0 +1,84 @@
+"""`boxray explain`, as it is typed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from boxray import options
+from boxray.cli.process import DONE
+
+app = typer.Typer()
+
+
+@app.command(
+    "explain",
+    epilog="\b\n"
+    "boxray explain photo.jpg --box 0\n"
+    "boxray explain photo.jpg --at 120,80 --json\n"
+    "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n",
+)
+def _explain(
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
+    box: Annotated[
+        int | None,
+        typer.Option(
+            "--box", parser=options.whole, metavar="N", help="Detection N; 0, the best, if unset."
+        ),
+    ] = None,
+    at: Annotated[
+        options.Point | None,
+        typer.Option(
+            "--at", parser=options.point, metavar="X,Y", help="What is, or is not, at this pixel."
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None,
+        typer.Option(
+            "--truth", metavar="DATA", help="Each object that this data set marks in the picture."
+        ),
+    ] = None,
+    model: options.Model = "default",
+    output: options.Output = None,
+    as_json: options.Json = False,
+    score_threshold: options.ScoreThreshold = None,
+    iou_threshold: options.IouThreshold = None,
+    max_detections: options.MaxDetections = None,
+    method: options.Method = None,
+    suppress_within: options.SuppressWithin = None,
+    size: options.Size = None,
+    threads: options.Threads = None,
+    device: options.Device = "cpu",
+    overwrite: options.Overwrite = False,
+) -> int:
+    """Say why a box is there, or why something was not found.
+
+    Of a box: the cell and prior it came from, the raw numbers, the decoding written out, and whom
+    it beat. Of a miss: the stage that lost it, who came closest, and which threshold would help.
+    With --output a drawing is put there.
+    """
+    from boxray.verbs import explain, explain_tables, running, terminal
+
+    report = explain.explain_image(
+        image,
+        running.Running(
+            model=model,
+            size=size,
+            threads=threads,
+            device=device,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            method=method,
+            suppress_within=suppress_within,
+        ),
+        box=box,
+        at=at,
+        truth=truth,
+        output=output,
+        overwrite=overwrite,
+    )
+    terminal.deliver(report.to_dict(), explain_tables.explanation(report), as_json)
+    return DONE

@@ -1,0 +1,290 @@
+"""What would have found it: the smallest change of thresholds, tried out and not computed.
+
+Only certain values of a threshold can change anything: the scores of candidates, and the overlaps
+between them. These critical values are tried in turn, nearest first, by running `select` again,
+until the object is found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from boxray.boxes import Array, distance_iou, iou
+from boxray.explain.decision import Decision, Said
+from boxray.explain.target import ENOUGH, Target, claims
+from boxray.records import Fate
+from boxray.selection import Thresholds
+
+MOST_TRIED = 60  # values of one threshold; nearest first, so what is left out is far away
+MOST_RIVALS = 60  # candidates whose overlaps with each other are tried
+MOST_TOLD = 5  # of what else appears
+MOST_PAIRED = 4  # candidates for which both thresholds are turned
+
+# these look at every overlap, whatever iou_threshold says
+DEAF = ("soft-gaussian", "matrix")
+
+
+@dataclass(frozen=True)
+class Knob:
+    """A threshold's value at which the object is found; at `short_of`, the next one, it is not."""
+
+    value: float
+    short_of: float
+
+
+@dataclass(frozen=True)
+class Change:
+    """Thresholds that find the object; one that is None stays as it is.
+
+    size: how far the thresholds move, together. appears and vanishes: how many more are then
+    shown (the object's own detection among them), and no longer; with the best of them.
+    """
+
+    score_threshold: Knob | None
+    iou_threshold: Knob | None
+    size: float
+    appears: int
+    best_to_appear: tuple[Said, ...]
+    vanishes: int
+    best_to_vanish: tuple[Said, ...]
+
+
+@dataclass(frozen=True)
+class Counterfactual:
+    """The smallest change of each threshold alone; where neither helps, the smallest of both.
+
+    All None: no threshold helps.
+    """
+
+    score_threshold: Change | None
+    iou_threshold: Change | None
+    pair: Change | None
+
+    @property
+    def smallest(self) -> Change | None:
+        """The change that moves least."""
+        found = [c for c in (self.score_threshold, self.iou_threshold, self.pair) if c is not None]
+        return min(found, key=lambda change: change.size, default=None)
+
+
+def counterfactual(decision: Decision, targets: Sequence[Target], which: int) -> Counterfactual:
+    """What change of thresholds would find `targets[which]`."""
+    rivals = [i for i, one in enumerate(targets) if one.label == targets[which].label]
+    question = _Question(decision, [targets[i] for i in rivals], rivals.index(which))
+    score = _score_knob(question)
+    overlap = _iou_knob(question, most=2.0)
+    pair = None if score or overlap else _pair(question)
+    return Counterfactual(
+        score_threshold=None if score is None else question.change(score, None),
+        iou_threshold=None if overlap is None else question.change(None, overlap),
+        pair=None if pair is None else question.change(*pair),
+    )
+
+
+@dataclass(frozen=True)
+class _Question:
+    """A target, those of its class that might claim its detection, and what was decided."""
+
+    decision: Decision
+    targets: Sequence[Target]
+    which: int
+
+    @property
+    def target(self) -> Target:
+        return self.targets[self.which]
+
+    @property
+    def thresholds(self) -> Thresholds:
+        return self.decision.thresholds
+
+    def with_score(self, value: float) -> _Question:
+        changed = replace(self.thresholds, score_threshold=value)
+        return replace(self, decision=self.decision.again(changed))
+
+    def with_iou(self, value: float) -> _Question:
+        changed = replace(self.thresholds, iou_threshold=value)
+        return replace(self, decision=self.decision.again(changed))
+
+    def is_found(self) -> bool:
+        boxes = self.decision.shown
+        if not len(boxes) or self.target.overlap(boxes).max() < ENOUGH:
+            return False  # the usual answer, at a fraction of the price
+        return claims(self.decision, self.targets)[self.which] >= 0
+
+    def answering(self, decision: Decision) -> Int[Array, "c"]:
+        """The candidates whose own class and box answer for the target, best first."""
+        found = decision.candidates
+        asked = np.arange(len(found))
+        if self.target.label is not None:
+            asked = np.flatnonzero(found.labels == self.target.label)
+        overlap = self.target.overlap(decision.drawn[asked])
+        there = asked[overlap >= ENOUGH]
+        return np.asarray(there[np.argsort(-found.scores[there], kind="stable")])
+
+    def entered(self) -> Int[Array, "c"]:
+        """The places of those among what entered suppression."""
+        own = self.answering(self.decision)
+        return np.flatnonzero(np.isin(self.decision.selection.entered, own))
+
+    def change(self, score: Knob | None, overlap: Knob | None) -> Change:
+        """What else such a change does."""
+        now, then = self.decision, self
+        size = 0.0
+        if score is not None:
+            then = then.with_score(score.value)
+            size += _moved(score, self.thresholds.score_threshold)
+        if overlap is not None:
+            then = then.with_iou(overlap.value)
+            size += _moved(overlap, self.thresholds.iou_threshold)
+        before, after = now.keys()[now.selection.kept], _kept_keys(then.decision)
+        new = then.decision.selection.kept[~np.isin(after, before)]
+        gone = now.selection.kept[~np.isin(before, after)]
+        return Change(
+            score_threshold=score,
+            iou_threshold=overlap,
+            size=size,
+            appears=len(new),
+            best_to_appear=tuple(then.decision.said(int(one)) for one in new[:MOST_TOLD]),
+            vanishes=len(gone),
+            best_to_vanish=tuple(now.said(int(one)) for one in gone[:MOST_TOLD]),
+        )
+
+
+def _kept_keys(decision: Decision) -> Int[Array, "k"]:
+    return np.asarray(decision.keys()[decision.selection.kept])
+
+
+def _moved(knob: Knob, now: float) -> float:
+    return abs(knob.value - now)
+
+
+def _score_knob(question: _Question) -> Knob | None:
+    """The change of score_threshold that finds the target, if one does."""
+    before = now = question.thresholds.score_threshold
+    fused = question.thresholds.method == "fusion"
+    values = _scores_that_matter(question)
+    for value in values[values < now][::-1][:MOST_TRIED].tolist():
+        if question.with_score(value).is_found():
+            if fused:
+                return _tightened(question.with_score, before, value)
+            return Knob(value, _next(value, 2.0, values))
+        before = value
+    return None
+
+
+def _scores_that_matter(question: _Question) -> Float[Array, "v"]:
+    """The scores at which the target's fate can change, rising.
+
+    A candidate is shown from the score that suppression leaves it, whatever worse ones do; only
+    where boxes are fused do worse ones matter, too.
+    """
+    everything = question.decision.everything
+    selection, found = everything.selection, everything.candidates
+    if question.thresholds.method == "fusion":
+        touching = question.target.overlap(everything.drawn) > 0
+        entered = np.isin(np.arange(len(found)), selection.entered)
+        return np.unique(found.scores[touching & entered])
+    lasting = np.flatnonzero(selection.fate == Fate.KEPT)
+    there = np.intersect1d(question.answering(everything), lasting)
+    return np.unique(found.scores[there] - selection.score_lost[there])
+
+
+def _iou_knob(question: _Question, most: float) -> Knob | None:
+    """The smallest change of iou_threshold, below `most`, that finds the target, if one does."""
+    if question.thresholds.method in DEAF or not len(question.entered()):
+        return None
+    best = _first(_raised(question), question, most)
+    if best is not None:
+        most = _moved(best, question.thresholds.iou_threshold)
+    return _first(_lowered(question, most), question, most) or best
+
+
+def _first(values: Iterator[Knob], question: _Question, most: float) -> Knob | None:
+    """The first value of iou_threshold, less than `most` away, that finds the target."""
+    now = before = question.thresholds.iou_threshold
+    for knob in islice(values, MOST_TRIED):
+        if _moved(knob, now) >= most:
+            return None
+        if question.with_iou(knob.value).is_found():
+            fused = question.thresholds.method == "fusion"
+            return _tightened(question.with_iou, before, knob.value) if fused else knob
+        before = knob.value
+    return None
+
+
+def _tightened(turned: Callable[[float], _Question], short_of: float, value: float) -> Knob:
+    """The edge between two values, for fused boxes, which anything nearby may move."""
+    while True:
+        middle = float(np.float32((short_of + value) / 2))
+        if middle in (short_of, value) or abs(value - short_of) < 1e-7:
+            return Knob(value, short_of)
+        if turned(middle).is_found():
+            value = middle
+        else:
+            short_of = middle
+
+
+def _raised(question: _Question) -> Iterator[Knob]:
+    """Higher values of iou_threshold that spare one pair more, each with the one just short."""
+    now = question.thresholds.iou_threshold
+    values = _overlaps_that_matter(question, now)
+    for value in values[values > now].tolist():
+        yield Knob(value, short_of=_next(value, -1.0, values))
+
+
+def _lowered(question: _Question, most: float) -> Iterator[Knob]:
+    """Lower values of iou_threshold that part with one pair more, each with the one just short."""
+    now = question.thresholds.iou_threshold
+    values = _overlaps_that_matter(question, max(now - most, 0.0))
+    for value in values[(values <= now) & (values > 0)][::-1].tolist():
+        yield Knob(_next(value, -1.0, values), short_of=value)
+
+
+def _overlaps_that_matter(question: _Question, above: float) -> Float[Array, "v"]:
+    """The overlaps on which the target's candidates depend, rising, those up to `above` left out.
+
+    A candidate depends on better rivals that overlap it, and these on theirs in turn.
+    """
+    decision = question.decision
+    selection = decision.selection
+    boxes = decision.candidates.boxes[selection.entered]
+    own = question.entered()
+    measure = distance_iou if question.thresholds.method == "diou" else iou
+    chain, waiting = np.zeros(len(boxes), bool), own
+    while len(waiting) and chain.sum() < MOST_RIVALS:
+        chain[waiting] = True
+        touching = measure(boxes[waiting], boxes) > above
+        better = np.arange(len(boxes)) < waiting[:, None]
+        waiting = np.flatnonzero((touching & better).any(0) & ~chain)
+    if selection.fate[selection.entered[own]].max() == Fate.OVER_MAX:
+        chain[:MOST_RIVALS] = True  # what others do decides who is within max_detections
+    members = boxes[chain]
+    overlap = measure(members, members)
+    return np.unique(overlap[np.triu_indices(len(members), 1)])
+
+
+def _pair(question: _Question) -> tuple[Knob, Knob] | None:
+    """The smallest change of both thresholds together that finds the target, if one does."""
+    now = question.thresholds.score_threshold
+    everything = question.decision.everything
+    scores = everything.candidates.scores[question.answering(everything)]
+    best, most = None, 2.0
+    for score in scores[:MOST_PAIRED].tolist():
+        moved = now - score
+        if not 0 < moved < most:
+            continue
+        overlap = _iou_knob(question.with_score(score), most - moved)
+        if overlap is not None:
+            most = moved + _moved(overlap, question.thresholds.iou_threshold)
+            best = Knob(score, _next(score, 2.0, scores)), overlap
+    return best
+
+
+def _next(value: float, towards: float, like: Float[Array, "v"]) -> float:
+    """The next number in the precision of `like`."""
+    return float(np.nextafter(like.dtype.type(value), like.dtype.type(towards)))

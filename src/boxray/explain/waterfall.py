@@ -1,0 +1,165 @@
+"""The recall waterfall: at which stage a data set's objects are lost, and what a knob would do.
+
+The stages are those of `misses`, so what is counted here is what `explain` says of every single
+object: the found and the lost, added up, are the truths.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from boxray import images
+from boxray.errors import ImageError
+from boxray.explain.decision import Decision
+from boxray.explain.misses import STAGES, stages_of
+from boxray.explain.target import Target, claims, targets_of
+from boxray.images import Pixels
+from boxray.records import FLAGS, Detections, Sample, Truths
+
+FOUND = "found"
+UNREADABLE = "unreadable"  # the image could not be read: no stage was ever reached
+OUTCOMES = (FOUND, UNREADABLE, *STAGES)
+
+# COCO's sizes, by the square root of the area in pixels of the image
+SIZES = (("small", 32.0), ("medium", 96.0), ("large", float("inf")))
+SCORES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+OVERLAPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+MOST_IMAGES = 10
+
+
+@runtime_checkable
+class Deciding(Protocol):
+    """A detector that leaves a record."""
+
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def detect_array(self, image: Pixels) -> Detections: ...
+
+    def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision: ...
+
+
+@dataclass(frozen=True)
+class Turned:
+    """What a threshold would do: truths found, and detections shown that find none."""
+
+    value: float
+    found: int
+    false_alarms: int
+
+
+@dataclass(frozen=True)
+class Waterfall:
+    """How many objects got how far.
+
+    outcomes: of all truths; groups: the same by class, size and flag, none of them left out.
+    curves: for each knob, the other one as it is. worst: the images that lost most, and how many.
+    """
+
+    truths: int
+    outcomes: dict[str, int]
+    groups: dict[str, dict[str, dict[str, int]]]
+    curves: dict[str, tuple[Turned, ...]]
+    worst: tuple[tuple[str, int], ...]
+
+
+def waterfall(
+    detector: Deciding,
+    samples: Sequence[Sample],
+    names: Sequence[str],
+    on_image: Callable[[], None] | None = None,
+) -> Waterfall:
+    """Ask of every truth of these images what became of it, at the detector's own thresholds.
+
+    names: the classes that the truths' labels index. An image that nobody labelled is left out;
+    in one that cannot be read all is lost.
+    """
+    total: Counter[str] = Counter()
+    groups: dict[tuple[str, str], Counter[str]] = {}
+    turned: Counter[tuple[str, float, str]] = Counter()
+    lost: Counter[Path] = Counter()
+    for sample in samples:
+        if not sample.labelled:
+            continue
+        outcomes = _outcomes(detector, sample, names, turned)
+        total.update(outcomes)
+        lost[sample.path] = sum(outcome != FOUND for outcome in outcomes)
+        for row, outcome in enumerate(outcomes):
+            for group in _groups(sample.truths, row, names):
+                groups.setdefault(group, Counter())[outcome] += 1
+        if on_image is not None:
+            on_image()
+    kinds = dict.fromkeys(kind for kind, _ in groups)
+    return Waterfall(
+        truths=total.total(),
+        outcomes=_in_order(total),
+        groups={
+            kind: {name: _in_order(count) for (of, name), count in groups.items() if of == kind}
+            for kind in kinds
+        },
+        curves={
+            knob: tuple(
+                Turned(value, turned[knob, value, FOUND], turned[knob, value, "false"])
+                for value in values
+            )
+            for knob, values in (("score_threshold", SCORES), ("iou_threshold", OVERLAPS))
+        },
+        worst=tuple((str(path), count) for path, count in lost.most_common(MOST_IMAGES) if count),
+    )
+
+
+def _in_order(count: Counter[str]) -> dict[str, int]:
+    return {outcome: count[outcome] for outcome in OUTCOMES}
+
+
+def _outcomes(
+    detector: Deciding,
+    sample: Sample,
+    names: Sequence[str],
+    turned: Counter[tuple[str, float, str]],
+) -> list[str]:
+    """What became of each truth of one image; the curves' counts are added to `turned`."""
+    try:
+        image = images.load(sample.path)
+    except ImageError:
+        return [UNREADABLE] * len(sample.truths)
+    decision = detector.decision(detector.detect_array(image), image.shape[:2])
+    targets = targets_of(sample.truths, names, detector.classes)
+    _turn(decision, targets, turned)
+    killers = [stages_of(decision, targets, which)[0] for which in range(len(targets))]
+    return [killer or FOUND for killer in killers]
+
+
+def _turn(
+    decision: Decision, targets: Sequence[Target], turned: Counter[tuple[str, float, str]]
+) -> None:
+    """Decide again at every value of the two knobs."""
+    knobs: tuple[tuple[Literal["score_threshold", "iou_threshold"], tuple[float, ...]], ...] = (
+        ("score_threshold", SCORES),
+        ("iou_threshold", OVERLAPS),
+    )
+    for knob, values in knobs:
+        for value in values:
+            if knob == "score_threshold":
+                changed = replace(decision.thresholds, score_threshold=value)
+            else:
+                changed = replace(decision.thresholds, iou_threshold=value)
+            then = decision.again(changed)
+            found = sum(place >= 0 for place in claims(then, targets))
+            turned[knob, value, FOUND] += found
+            turned[knob, value, "false"] += len(then.selection.kept) - found
+
+
+def _groups(truths: Truths, row: int, names: Sequence[str]) -> list[tuple[str, str]]:
+    """The groups that a truth is counted in: its class, its size, and each flag, or none."""
+    side = float(np.sqrt(truths.area[row]))
+    size = next(name for name, below in SIZES if side < below)
+    flags = [("flag", flag) for flag in FLAGS if getattr(truths, flag)[row]]
+    label = names[int(truths.labels[row])]
+    return [("class", label), ("size", size), *(flags or [("flag", "none")])]
