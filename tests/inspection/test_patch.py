@@ -15,7 +15,7 @@ def root(tmp_path):
 
 
 def patched(root, tmp_path):
-    copy = write_copy(doctor.diagnose(root), tmp_path / "copy", root)
+    copy = write_copy(doctor.diagnose(root), tmp_path / "copy", "voc")
     return copy, doctor.diagnose(tmp_path / "copy")
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from boxray.data import read
+from boxray.data import Manner
 from boxray.data.formats import recognise
 from boxray.data.report import Cause
 from boxray.errors import SettingError
@@ -21,6 +21,7 @@ from boxray.inspection.checks.reading import noted
 from boxray.inspection.examination import Examination, Finding
 
 ERROR, WARNING, HINT = "error", "warning", "hint"
+AS_IT_IS = Manner()
 DEFAULT_CANVAS = 320  # pixels; the side of the shipped detector's
 
 
@@ -119,6 +120,7 @@ def diagnose(
     checks: Sequence[str] = tuple(CHECKS),
     *,
     canvas: int = DEFAULT_CANVAS,
+    manner: Manner = AS_IT_IS,
     on_image: Callable[[int, int], None] | None = None,
 ) -> Diagnosis:
     """Read a data set and run these checks over it; its files are only read.
@@ -127,9 +129,9 @@ def diagnose(
     picture how many of how many are decoded, if a check asks for pixels at all.
     Raises FormatError where the folder is no data set.
     """
-    own = recognise(folder).splits
-    dataset = read(folder)
-    parts = {name: read(folder, name) for name in own}
+    own = recognise(folder, manner.format).splits
+    dataset = manner.read(folder)
+    parts = {name: manner.read(folder, name) for name in own}
     examination = Examination(dataset, parts, canvas, on_image)
     found = {}
     for name in checks:

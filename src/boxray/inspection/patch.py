@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from boxray.data import Dataset, Written, write
-from boxray.data.formats import FORMATS
 from boxray.data.near_duplicates import groups
 from boxray.data.partition import in_order
 from boxray.inspection.doctor import Diagnosis
@@ -26,10 +25,10 @@ class Patched:
     left_out: dict[str, int]
 
 
-def write_copy(diagnosis: Diagnosis, folder: Path, source: Path) -> Patched:
+def write_copy(diagnosis: Diagnosis, folder: Path, kind: str) -> Patched:
     """Write the data set that was examined, corrected, into a new or empty `folder`.
 
-    In the format of `source`, where it was read. The copy has what the readers kept: boxes clipped
+    kind: a name in the table of formats. The copy has what the readers kept: boxes clipped
     to their picture, no boxes that cannot be. Left out are pictures that cannot be read, pictures
     whose boxes were all skipped, copies of a picture (the one in the split that judges, test
     before val before train, is kept), near-duplicates of what a split that judges has, and the
@@ -58,7 +57,6 @@ def write_copy(diagnosis: Diagnosis, folder: Path, source: Path) -> Patched:
         corrected.append(replace(part, samples=tuple(kept)))
     left_out["boxes drawn twice"] = len(again)
     corrected.sort(key=lambda part: _rank(part.split, parts))
-    kind = next(name for name, one in FORMATS.items() if one.recognise(source))
     told = {reason: count for reason, count in left_out.items() if count}
     return Patched(write(corrected, folder, kind), told)
 

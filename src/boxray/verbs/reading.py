@@ -39,3 +39,13 @@ def manner(
         strict,
         default_cache() if cache is None else Cache(cache),
     )
+
+
+def uncached(
+    format: str | None,  # noqa: A002  the word that users type
+    voc_zero_based: bool,
+    segments: bool,
+    merge_names: bool,
+) -> Manner:
+    """How data is read where it is looked at or checked: as it is now, never from a cache."""
+    return Manner(format, Conventions(voc_zero_based, segments, merge_names))

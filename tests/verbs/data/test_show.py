@@ -60,3 +60,12 @@ def test_the_course_picture(shared, tmp_path):
     wanted = {"Land vehicle": 10, "Person": 5, "Tree": 5, "Traffic sign": 2, "Umbrella": 2}
     assert wanted == report.to_dict()["per_class"]
     assert (1, 24) == (report.to_dict()["images"], report.to_dict()["boxes"])
+
+
+def test_files_that_count_from_zero_are_read_as_such_where_that_is_said(shapes, capfd):
+    corner = []
+    for more in ([], ["--voc-zero-based", "--format", "voc"]):
+        assert 0 == cli.run(["data", "show", str(shapes), "--json", *more])
+        corner.append(json.loads(capfd.readouterr().out)["image"]["truths"][0]["box"])
+    plain, zero_based = corner
+    assert [plain[0] + 1, plain[1] + 1, *plain[2:]] == zero_based

@@ -30,15 +30,20 @@ def _browse(
     output: options.PageOutput = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
 ) -> int:
     """Write one HTML file to look through the images, filtered by class, size and flag.
 
     It needs no server and no network. It goes to boxray-browse.html, or to --output.
     """
     from boxray.inspection.browse import DEFAULT_LIMIT
-    from boxray.verbs import terminal
+    from boxray.verbs import reading, terminal
     from boxray.verbs.data import browse, tables
 
+    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
     report = browse.browse(
         data,
         split=split,
@@ -46,6 +51,7 @@ def _browse(
         limit=limit or DEFAULT_LIMIT,
         output=output or browse.DEFAULT_OUTPUT,
         overwrite=overwrite,
+        manner=manner,
     )
     terminal.warn(*report.notes)
     terminal.deliver(report.to_dict(), tables.browsed(report), as_json)

@@ -46,27 +46,33 @@ def _doctor(
         Path | None,
         typer.Option("--patch", metavar="FOLDER", help="Write a corrected copy to a new folder."),
     ] = None,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
 ) -> int:
     """Look for what is wrong with annotated data, and say in which file and line.
 
     Exit code 1 if there is an error. A page with the pictures goes to boxray-doctor.html, or to
     --output; with --json and no --output none is written. The data is never changed.
     """
-    from boxray.inspection.doctor import DEFAULT_CANVAS
-    from boxray.verbs import terminal
+    from boxray.inspection.doctor import DEFAULT_CANVAS, chosen
+    from boxray.verbs import reading, terminal
     from boxray.verbs.data import doctor, doctor_tables
 
     if size is not None and size.height != size.width:
         raise typer.BadParameter("the doctor takes one side, like 320.", param_hint="--size")
+    checks = chosen(_names(only), _names(skip))
+    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
     with terminal.progress("looking at pictures") as on_image:
         report = doctor.doctor(
             data,
-            only=_names(only),
-            skip=_names(skip),
+            checks,
             canvas=DEFAULT_CANVAS if size is None else size.height,
             output=output if output or as_json else doctor.DEFAULT_OUTPUT,
             overwrite=overwrite,
             patch=patch,
+            manner=manner,
             on_image=on_image,
         )
     terminal.deliver(report.to_dict(), doctor_tables.diagnosis(report), as_json)

@@ -31,15 +31,20 @@ def _grid(
     output: options.Output = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
 ) -> int:
     """Show which cell answers for each object of an image, and its best prior.
 
     A centre is a red dot, the cell it lies in is marked, the best prior is dashed around it.
     The picture goes to boxray-data, or to --output; with --json and no --output nothing is written.
     """
-    from boxray.verbs import terminal
+    from boxray.verbs import reading, terminal
     from boxray.verbs.data import grid, places, tables
 
+    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
     report = grid.grid(
         data,
         split=split,
@@ -48,6 +53,7 @@ def _grid(
         prior_count=priors or grid.DEFAULT_PRIORS,
         output=output if output or as_json else places.DEFAULT_OUTPUT,
         overwrite=overwrite,
+        manner=manner,
     )
     terminal.warn(*report.notes)
     terminal.deliver(report.to_dict(), tables.responsibility(report), as_json)

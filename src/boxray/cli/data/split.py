@@ -34,15 +34,20 @@ def _split(
     to: options.OptionalTo = None,
     output: options.Output = None,
     as_json: options.Json = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
 ) -> int:
     """Divide annotated data into train, val and test, every class in each.
 
     Near-duplicates stay together. Writes one list of pictures per split to boxray-split, or to
     --output; with --to FORMAT a whole data set. The data itself is never changed.
     """
-    from boxray.verbs import terminal
+    from boxray.verbs import reading, terminal
     from boxray.verbs.data import split, tables
 
+    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
     with terminal.progress("comparing pictures") as on_image:
         report = split.split(
             data,
@@ -51,6 +56,7 @@ def _split(
             group_by=group_by,
             to=to,
             output=output or split.DEFAULT_OUTPUT,
+            manner=manner,
             on_image=on_image,
         )
     terminal.warn(*report.notes)

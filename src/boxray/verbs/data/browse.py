@@ -10,7 +10,7 @@ from boxray import data
 from boxray.data.classes import read_class_file
 from boxray.inspection import browse as pages
 from boxray.verbs.data.places import check_new_file, write_new_file
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 
 SCHEMA = "boxray.data.browse/1"
 DEFAULT_OUTPUT = Path("boxray-browse.html")
@@ -47,13 +47,14 @@ def browse(
     limit: int = pages.DEFAULT_LIMIT,
     output: Path = DEFAULT_OUTPUT,
     overwrite: bool = False,
+    manner: data.Manner = PLAIN,
 ) -> BrowseReport:
     """Write a page with the images of a data set, to be filtered by class, size and flag.
 
     limit: how many images at most, evenly chosen. output: the new .html file.
     Raises FormatError where the folder is no data set, SettingError or OutputError for the file.
     """
-    dataset = data.read(folder, split, classes=read_class_file(classes) if classes else None)
+    dataset = manner.read(folder, split, read_class_file(classes) if classes else None)
     may_replace = overwrite or output == DEFAULT_OUTPUT
     check_new_file(output, ".html", dataset.roots, may_replace=may_replace)
     write_new_file(output, pages.page(dataset, limit))

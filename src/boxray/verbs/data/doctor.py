@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from boxray.data import Manner
+from boxray.data.formats import FORMATS
 from boxray.inspection import doctor as practice
 from boxray.inspection import doctor_page
 from boxray.inspection.doctor import CHECKS, Diagnosis
 from boxray.inspection.patch import Patched, write_copy
 from boxray.verbs.data.places import check_new_file, write_new_file
+from boxray.verbs.reading import PLAIN
 
 SCHEMA = "boxray.data.doctor/1"
 DEFAULT_OUTPUT = Path("boxray-doctor.html")
@@ -76,29 +79,33 @@ def _copy(patched: Patched) -> dict[str, Any]:
 
 def doctor(
     folder: Path,
+    checks: Sequence[str] = tuple(CHECKS),
     *,
-    only: Sequence[str] = (),
-    skip: Sequence[str] = (),
     canvas: int = practice.DEFAULT_CANVAS,
     output: Path | None = None,
     overwrite: bool = False,
     patch: Path | None = None,
+    manner: Manner = PLAIN,
     on_image: Callable[[int, int], None] | None = None,
 ) -> DoctorReport:
     """Run the checks over a data set; its files are only read.
 
-    only, skip: ids of checks. canvas: side in pixels of the canvas that objects may be too small
+    checks: their ids. canvas: side in pixels of the canvas that objects may be too small
     for. output: the .html file for the page with the pictures. patch: a new folder for a corrected
     copy. on_image: told after each picture how many of how many are decoded.
-    Raises FormatError where the folder is no data set, SettingError for an id that is no check's.
+    Raises FormatError where the folder is no data set, SettingError or OutputError for the output.
     """
-    checks = practice.chosen(only, skip)
     if output is not None:
         may_replace = overwrite or output == DEFAULT_OUTPUT
         root = folder if folder.is_dir() else folder.parent
         check_new_file(output, ".html", (root,), may_replace=may_replace)
-    diagnosis = practice.diagnose(folder, checks, canvas=canvas, on_image=on_image)
+    diagnosis = practice.diagnose(folder, checks, canvas=canvas, manner=manner, on_image=on_image)
     if output is not None:
         write_new_file(output, doctor_page.page(diagnosis))
-    copy = None if patch is None else write_copy(diagnosis, patch, folder)
+    copy = None if patch is None else write_copy(diagnosis, patch, _kind(folder, manner))
     return DoctorReport(diagnosis, output, copy)
+
+
+def _kind(folder: Path, manner: Manner) -> str:
+    """The format that the data is in, which its copy will have."""
+    return manner.format or next(name for name, one in FORMATS.items() if one.recognise(folder))

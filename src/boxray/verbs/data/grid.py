@@ -12,7 +12,7 @@ from boxray.inspection import pictures
 from boxray.inspection.grid import Responsibility
 from boxray.records import Sample
 from boxray.verbs.data.places import DEFAULT_OUTPUT, drawn_name
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.data.grid/1"
@@ -67,13 +67,14 @@ def grid(
     prior_count: int = DEFAULT_PRIORS,
     output: Path | None = None,
     overwrite: bool = False,
+    manner: data.Manner = PLAIN,
 ) -> GridReport:
     """Cut an image into cell_count x cell_count cells and say which answers for which object.
 
     prior_count: how many priors k-means finds from all boxes of the data.
     Raises FormatError where the folder is no data set, or has no such split or image, or no box.
     """
-    dataset = data.read(folder, split)
+    dataset = manner.read(folder, split)
     sample = pictures.find(dataset, image)
     height, width = sample.size_hw
     priors_wh = cells.unit_priors(dataset, prior_count).sizes_wh * [width, height]

@@ -18,7 +18,7 @@ from boxray.data.splitting import stratified
 from boxray.errors import OutputError, SettingError
 from boxray.files import building
 from boxray.verbs.data.show import count_per_class
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 
 SCHEMA = "boxray.data.split/1"
 NAMES = ("train", "val", "test")
@@ -64,6 +64,7 @@ def split(
     group_by: str | None = None,
     to: str | None = None,
     output: Path = DEFAULT_OUTPUT,
+    manner: data.Manner = PLAIN,
     on_image: Callable[[int, int], None] | None = None,
 ) -> SplitReport:
     """Divide all images of a data set into train and val, or train, val and test.
@@ -79,7 +80,7 @@ def split(
     names = NAMES[: len(shares)]
     if not 2 <= len(shares) <= len(NAMES):
         raise SettingError(f"--shares: expected 2 or 3 numbers like 80,10,10, got {len(shares)}.")
-    dataset = data.read(folder)
+    dataset = manner.read(folder)
     _refuse_inside(output, dataset)
     groups = _groups(dataset, pattern, on_image)
     chosen = stratified(_presence(dataset), groups, shares, seed=seed)
