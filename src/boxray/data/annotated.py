@@ -116,7 +116,8 @@ def plain_number(text: str) -> float:
 
     Python's float would also take `nan`, `1_0` and the digits of every script.
     """
-    return float(text) if _NUMBER.fullmatch(text) else math.nan
+    whole = text.isascii() and text.isdigit()  # the most frequent case, and the fastest
+    return float(text) if whole or _NUMBER.fullmatch(text) else math.nan
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from boxray.data.report import WARNING, Ledger, Report
 from boxray.errors import FormatError
 from boxray.records import Sample, Truths
 
+_NONE: frozenset[int] = frozenset()
+
 
 @dataclass(frozen=True)
 class Manner:
@@ -181,4 +183,4 @@ def _sample(image: Annotated, labels: dict[str, int]) -> Sample:
 
 
 def _labels_of(names: frozenset[str], labels: dict[str, int]) -> frozenset[int]:
-    return frozenset(labels[name] for name in names) - {-1}
+    return frozenset({labels[name] for name in names} - {-1}) if names else _NONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import os
 import re
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from boxray.errors import FormatError
 
 WHOLE = ""  # the key of a part that is no split
 _NO_SPLITS = frozenset({"path", "names", "nc", "download", "roboflow", "task", "author", "license"})
+MOST_TRIED = 100  # text files that are opened to find out whether they are labels
 _NAME_FILES = ("classes.txt", "obj.names")
 _LABEL_LINE = re.compile(rb"\s*\d{1,9}(\.0*)?(\s+[-+.\deE]+){4,}\s*")
 
@@ -134,7 +136,7 @@ def _names_in(document: dict[Any, Any], path: Path) -> tuple[str, ...]:
     given, count = document.get("names"), document.get("nc")
     if given is None and "names" not in document:
         near = difflib.get_close_matches("names", [str(key) for key in document], 1)
-        hint = f" Is `{near[0]}` meant?" if near else ""
+        hint = f" There is `{near[0]}`: is `names` meant?" if near else ""
         raise FormatError(f"{path} has no `names`: the names of the classes.{hint}")
     if isinstance(given, dict):
         if list(given) != list(range(len(given))):
@@ -203,7 +205,7 @@ def _by_folders(root: Path) -> Parts | None:
         loose = any(file.suffix == ".txt" for file in labels.iterdir() if file.is_file())
         sources = {plain(f.name): (root / "images" / f.name,) for f in inside if not loose}
         sources = sources or {WHOLE: (root / "images",)}
-    if not sources and any(_is_label(file) for file in sorted(root.glob("*.txt"))):
+    if not sources and _holds_labels_beside_pictures(root):
         sources = {WHOLE: (root,)}
     if not sources:
         return None
@@ -218,7 +220,8 @@ def _holds_labels(folder: Path) -> bool:
     """Whether a folder, or one in it, has a text file that belongs to a picture."""
     if not folder.is_dir() or folder.is_symlink():
         return False
-    return any(is_label_name(file) for file in [*folder.glob("*.txt"), *folder.glob("*/*.txt")])
+    files = itertools.chain(folder.glob("*.txt"), folder.glob("*/*.txt"))
+    return any(is_label_name(file) for file in files)
 
 
 def is_label_name(path: Path) -> bool:
@@ -226,21 +229,22 @@ def is_label_name(path: Path) -> bool:
     return path.suffix == ".txt" and path.name not in {*_NAME_FILES, "README.txt", "notes.txt"}
 
 
-def _is_label(path: Path) -> bool:
-    """Whether a text file lies beside its picture, or looks like labels."""
-    if not is_label_name(path) or not path.is_file():
-        return False
-    beside = any(without_suffix(file.name) for file in path.parent.glob(f"{_literal(path.stem)}.*"))
+def _holds_labels_beside_pictures(folder: Path) -> bool:
+    """Whether a text file in it is named like a picture there, or looks like labels."""
+    names = sorted(os.listdir(folder))  # noqa: PTH208  names alone: there may be very many
+    stems = {without_suffix(name) for name in names}
+    texts = [folder / name for name in names if is_label_name(Path(name))]
+    if any(path.stem in stems for path in texts):
+        return True
+    return any(_looks_like_labels(path) for path in texts[:MOST_TRIED] if path.is_file())
+
+
+def _looks_like_labels(path: Path) -> bool:
     try:
         with path.open("rb") as file:
-            return beside or _LABEL_LINE.fullmatch(file.readline(1 << 10)) is not None
+            return _LABEL_LINE.fullmatch(file.readline(1 << 10)) is not None
     except OSError:
         return False
-
-
-def _literal(name: str) -> str:
-    """The name for a pattern that means just it."""
-    return re.sub(r"([*?[])", r"[\1]", name)
 
 
 def _one_whole(sources: dict[str, tuple[Path, ...]]) -> dict[str, tuple[Path, ...]]:
