@@ -316,6 +316,11 @@ class TestADataSet:
         with pytest.raises(SettingError, match="another part"):
             self.fetch(mirror, tmp_path / "d", "Car")
 
+    def test_a_misspelt_class_does_not_occupy_the_folder(self, mirror, tmp_path):
+        with pytest.raises(SettingError, match="Did you mean"):
+            self.fetch(mirror, tmp_path / "d", "Persn")
+        assert 5 == self.fetch(mirror, tmp_path / "d", "Person").images
+
     def test_names_with_commas_are_written_as_a_table_has_them(self):
         written = fetching.written({"/m/1": 'a, "b"'}).decode()
         assert [["/m/1", 'a, "b"']] == list(csv.reader(io.StringIO(written)))

@@ -110,7 +110,8 @@ def _state(path: Path) -> dict[str, Any] | None:
 def _refuse_other(folder: Path, state: Path, request: dict[str, Any]) -> None:
     """Raise SettingError where the folder is of something else, or of another request."""
     earlier = _state(state)
-    if earlier is not None and {key: earlier.get(key) for key in request} != request:
+    is_complete = earlier is not None and "images" in earlier  # else a fetch that never began
+    if earlier and is_complete and {key: earlier.get(key) for key in request} != request:
         raise SettingError(
             f"{folder} holds another part of {request['split']}: "
             f"classes {', '.join(earlier.get('classes', [])) or 'all'}, limit "
@@ -124,7 +125,8 @@ def _refuse_other(folder: Path, state: Path, request: dict[str, Any]) -> None:
     except OSError as error:
         raise SettingError(f"--output {folder}: {error.strerror or error}.") from error
     for other in others:
-        if (_state(other) or {}).get("classes") != request["classes"]:
+        found = _state(other) or {}
+        if "images" in found and found.get("classes") != request["classes"]:
             raise SettingError(f"{folder} holds other classes: {other}. Choose another --output.")
 
 
