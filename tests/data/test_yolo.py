@@ -42,7 +42,7 @@ def test_darknet_names_lists_of_another_machine(tmp_path):
     put(tmp_path, "obj_train_data/a.jpg", "obj_train_data/b.jpg", "more/c.jpg", beside=True)
     (tmp_path / "obj.names").write_text("cat\ndog\n")
     (tmp_path / "train.txt").write_text("data/obj_train_data/a.jpg\nC:\\x\\obj_train_data\\b.jpg\n")
-    (tmp_path / "valid.txt").write_text("/home/me/more/c.jpg\n")
+    (tmp_path / "valid.txt").write_text("/another/machine/more/c.jpg\n")
     lines = "classes = 2\ntrain = data/train.txt\nvalid = data/valid.txt\nnames = data/obj.names\n"
     (tmp_path / "obj.data").write_text(lines + "backup = backup/\n")
     assert ("train", "val") == splits(tmp_path)
