@@ -24,11 +24,17 @@ import boxray
 from boxray import bundle
 from boxray.bundle.fields import is_plain
 from boxray.engines.onnx import INPUT_NAME, METADATA_KEY
-from boxray.errors import ModelError
+from boxray.errors import ModelError, SettingError
 from boxray.files import seal, write_atomically
+from boxray.networks import darknet_configuration, darknet_weights
+from boxray.networks.darknet import DarknetNetwork, load
+from boxray.networks.darknet_layers import coder_of
 from boxray.recipes.recipe import Recipe
+from boxray.selection import Thresholds
 
 OPSET = 17
+# with which Darknet shows its detections
+DARKNET_THRESHOLDS = Thresholds(score_threshold=0.25, iou_threshold=0.45)
 # of the settings: paths, which are nobody's business, and what the metadata says elsewhere
 PRIVATE = ("data", "output", "classes", "classes_found", "priors")
 HALF = ".half"  # what the name of a weight stored in 16 bits ends in
@@ -56,16 +62,56 @@ def export_run(
         recipe={k: v for k, v in settings.items() if k not in PRIVATE},
         training_data=tuple(_legible(Path(p).name) for p in settings["data"]),
         licence="unstated",
-        versions={
-            "boxray": boxray.__version__,
-            "torch": torch.__version__,
-            "onnx": onnx.__version__,
-            "python": platform.python_version(),
-        },
+        versions=_versions(),
     )
     path = run / bundle.MODEL_FILE
     write_atomically(path, to_bytes(model, network))
     return path
+
+
+def from_darknet(
+    configuration: Path, weights: Path, *, classes: tuple[str, ...] | None = None
+) -> bytes:
+    """A sealed model file of a Darknet `.cfg` and its `.weights`, in single precision.
+
+    classes: their names; `class 0`, `class 1` … where nobody says. Raises ModelError for files that
+    are damaged or of different networks, SettingError for another number of names.
+    """
+    described = darknet_configuration.read(configuration)
+    stored = darknet_weights.read(weights, described.layers)
+    coder = coder_of(described.layers)
+    names = classes or tuple(f"class {label}" for label in range(coder.class_count))
+    if len(names) != coder.class_count:
+        raise SettingError(
+            f"{configuration} tells {coder.class_count} classes apart, the class file names "
+            f"{len(names)}."
+        )
+    network = DarknetNetwork(described.layers)
+    load(network, stored)
+    model = bundle.Model(
+        name=_legible(configuration.stem),
+        classes=names,
+        coder=coder,
+        canvas_hw=described.canvas_hw,
+        mean=(0.0, 0.0, 0.0),  # Darknet's pixels go from 0 to 1
+        std=(255.0, 255.0, 255.0),
+        thresholds=DARKNET_THRESHOLDS,
+        metrics={},
+        recipe={"darknet": _legible(configuration.name), "images_seen": stored.header.seen},
+        training_data=(),
+        licence="unstated",
+        versions=_versions(),
+    )
+    return to_bytes(model, network, half=False)
+
+
+def _versions() -> dict[str, str]:
+    return {
+        "boxray": boxray.__version__,
+        "torch": torch.__version__,
+        "onnx": onnx.__version__,
+        "python": platform.python_version(),
+    }
 
 
 def to_bytes(model: bundle.Model, network: nn.Module, *, half: bool = True) -> bytes:

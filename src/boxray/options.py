@@ -222,6 +222,10 @@ Recipe = Annotated[
     str,
     typer.Option("--recipe", metavar="NAME", help=f"One of: {', '.join(recipes.TABLE)}."),
 ]
+Weights = Annotated[
+    Path | None,
+    typer.Option("--weights", metavar="FILE", help="The .weights file of a Darknet MODEL.cfg."),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(

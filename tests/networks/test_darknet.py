@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from boxray.boxes import centre_size, sigmoid
+from boxray.boxes import edges, sigmoid
 from boxray.errors import ModelError
 from boxray.networks import darknet_configuration, darknet_weights
 from boxray.networks.darknet import DarknetNetwork, Reorganise, load, weights_of
@@ -154,20 +154,22 @@ def compare(text: str, size_hw: tuple[int, int], folder: Path) -> None:
     for ours, theirs in zip(said, raw, strict=True):
         assert np.abs(ours - theirs).max() <= 1e-4 * np.abs(theirs).max()
     found = coder.decode(tuple(said))
-    objectness = sigmoid(coder.flatten(tuple(said))[:, 4:5])
-    boxes = found.boxes[:: coder.class_count]
-    shares = centre_size(boxes) / np.array([*size_hw[::-1], *size_hw[::-1]])
     scores = found.scores.reshape(-1, coder.class_count)
-    rows = np.concatenate([shares, objectness, scores], 1)
-    ends = np.cumsum([len(level) for level in decoded])
-    for level, theirs in enumerate(decoded):
-        ours = rows[: ends[0]] if level == 0 else rows[ends[level - 1] : ends[level]]
-        height, width = said[level].shape[-2:]
-        ours = as_opencv_orders(ours, len(coder.priors[level]), (height, width))
-        kept = theirs != 0  # OpenCV suppresses within [region], by setting scores to 0
-        assert kept.any()
-        assert kept[:, :5].all()
-        assert (np.abs(ours - theirs) <= 1e-4 * np.abs(theirs))[kept].all()
+    objectness = sigmoid(coder.flatten(tuple(said))[:, 4:5])
+    rows = np.concatenate([found.boxes[:: coder.class_count], objectness, scores], 1)
+    ends = np.cumsum([len(level) for level in decoded])[:-1]
+    shapes = [(len(p), m.shape[-2:]) for p, m in zip(coder.priors, said, strict=True)]
+    for ours, theirs, shape in zip(np.split(rows, ends), decoded, shapes, strict=True):
+        ours = as_opencv_orders(ours, *shape)
+        boxes = theirs[:, :4] * np.array([*size_hw[::-1], *size_hw[::-1]], np.float64)
+        # an edge is as exact as the box is large: those of random weights reach a million pixels
+        largest = np.abs(edges(boxes)).max(1, keepdims=True)
+        assert (np.abs(ours[:, :4] - edges(boxes)) <= 1e-4 * largest).all()
+        kept = theirs[:, 4:] != 0  # OpenCV suppresses within [region], by setting scores to 0
+        assert kept.any(0).all()
+        assert kept[:, 0].all()
+        wrong = np.abs(ours[:, 4:] - theirs[:, 4:]) > 1e-4 * theirs[:, 4:]
+        assert not wrong[kept].any()
 
 
 class TestAgainstOpenCV:

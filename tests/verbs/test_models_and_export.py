@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 
 import tiny_model
@@ -57,3 +58,95 @@ def test_a_file_is_not_overwritten_unless_asked_for(tmp_path):
 def test_a_folder_that_is_not_there_is_an_output_error(tmp_path):
     with pytest.raises(OutputError):
         export(tiny_model.write(tmp_path), tmp_path / "absent/model.onnx")
+
+
+DARKNET = """
+[net]
+height=64
+width=96
+channels=3
+[convolutional]
+batch_normalize=1
+filters=8
+size=3
+stride=2
+pad=1
+activation=leaky
+[maxpool]
+size=2
+stride=2
+[maxpool]
+size=2
+stride=1
+[convolutional]
+filters=21
+size=1
+pad=1
+activation=linear
+[{head}]
+anchors={anchors}
+num=3
+classes=2
+{options}
+"""
+YOLO = {"head": "yolo", "anchors": "10,14, 23,27, 37,58", "options": "mask=0,1,2"}
+REGION = {"head": "region", "anchors": "1,2, 3,3, 5,8", "options": "softmax=1"}
+
+
+class TestDarknet:
+    """A .cfg and its .weights become one file that says what the network says."""
+
+    @pytest.fixture(params=[YOLO, REGION], ids=["yolo", "region"])
+    def pair(self, request, tmp_path):
+        torch = pytest.importorskip("torch")
+        from boxray.networks import darknet, darknet_configuration
+        from boxray.networks.darknet_weights import Header
+
+        configuration = tmp_path / "it.cfg"
+        configuration.write_text(DARKNET.format(**request.param))
+        layers = darknet_configuration.read(configuration).layers
+        torch.manual_seed(0)
+        network = darknet.DarknetNetwork(layers, prior_probability=0.5)
+        for parameter in network.parameters():
+            torch.nn.init.normal_(parameter, std=0.5)
+        written = darknet.weights_of(network, Header(seen=7)).to_bytes()
+        (tmp_path / "it.weights").write_bytes(written)
+        return configuration, tmp_path / "it.weights", network.eval()
+
+    def test_the_model_says_what_torch_says(self, pair, tmp_path):
+        torch = pytest.importorskip("torch")
+        configuration, weights, network = pair
+        report = export(configuration, tmp_path / "it.onnx", weights=weights)
+        assert ("class 0", "class 1") == report.model.classes
+        assert {"darknet": "it.cfg", "images_seen": 7} == report.model.recipe
+        detector = bundle.load(tmp_path / "it.onnx", threads=1)
+        pixels = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3)).astype(np.uint8)
+        with torch.inference_mode():
+            said = network(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)
+        for ours, theirs in zip(detector.engine(pixels), said, strict=True):
+            np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
+        assert detector.coder == report.model.coder
+        assert 0 < len(detector.with_thresholds(score_threshold=0.0).detect(pixels[0]))
+
+    def test_a_class_file_names_the_classes(self, pair, tmp_path):
+        configuration, weights, _ = pair
+        names = tmp_path / "it.names"
+        names.write_text("ant\nbee\n")
+        report = export(configuration, tmp_path / "it.onnx", weights=weights, classes=names)
+        assert ("ant", "bee") == report.model.classes
+        names.write_text("ant\n")
+        with pytest.raises(SettingError, match="tells 2 classes apart, the class file names 1"):
+            export(configuration, tmp_path / "other.onnx", weights=weights, classes=names)
+
+    def test_half_a_pair_is_refused(self, pair, tmp_path):
+        configuration, weights, _ = pair
+        for model_, given in ((configuration, None), (tiny_model.write(tmp_path), weights)):
+            with pytest.raises(SettingError, match="a Darknet model is two files"):
+                export(model_, tmp_path / "new.onnx", weights=given)
+
+    def test_weights_of_another_network_are_refused(self, pair, tmp_path):
+        configuration, weights, _ = pair
+        weights.write_bytes(weights.read_bytes()[:-4])
+        with pytest.raises(ModelError, match="different networks"):
+            export(configuration, tmp_path / "it.onnx", weights=weights)
+        assert not (tmp_path / "it.onnx").exists()

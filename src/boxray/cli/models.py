@@ -12,6 +12,10 @@ from boxray import options
 from boxray.cli.process import DONE
 
 app = typer.Typer()
+EXPORT_EXAMPLES = """\b
+boxray export runs/bccd --output bccd.onnx
+boxray export yolov3.cfg --weights yolov3.weights --classes coco.names --output yolov3.onnx
+"""
 
 
 @app.command("models", epilog="\b\nboxray models\nboxray models default\n")
@@ -31,18 +35,28 @@ def _models(
     return DONE
 
 
-@app.command("export", epilog="\b\nboxray export runs/bccd --output bccd.onnx\n")
+@app.command("export", epilog=EXPORT_EXAMPLES)
 def _export(
     model: options.ModelArgument,
     output: Annotated[Path, typer.Option("--output", metavar="FILE", help="A new .onnx file.")],
+    weights: options.Weights = None,
+    classes: options.ClassFile = None,
     name: options.Name = None,
     licence: options.Licence = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
 ) -> int:
-    """Write a model, once it is checked, as one file to take away."""
+    """Write a model, once it is checked, as one file to take away; a Darknet .cfg becomes one."""
     from boxray.verbs import export, terminal
 
-    report = export.export(model, output, name=name, licence=licence, overwrite=overwrite)
+    report = export.export(
+        model,
+        output,
+        weights=weights,
+        classes=classes,
+        name=name,
+        licence=licence,
+        overwrite=overwrite,
+    )
     terminal.deliver(report.to_dict(), report.summary(), as_json)
     return DONE

@@ -57,6 +57,9 @@ class DarknetNetwork(nn.Module):
         self.layers = nn.ModuleList(
             _module(layer, maps[place].channels, epsilon) for place, layer in enumerate(layers)
         )
+        for place, layer in enumerate(layers):
+            if isinstance(layer, Shortcut):
+                _start_as_identity(self.layers[place - 1])
         for level in levels_of(layers):
             _quieten(self.layers[level.place - 1], level.head, prior_probability)
 
@@ -240,6 +243,15 @@ def _sources(layer: Layer, count: int) -> tuple[int, ...]:
             return count - 1, source(layer.layer, count)
         case _:
             return (count - 1,)
+
+
+def _start_as_identity(block: nn.Module) -> None:
+    """Let what is added to a shortcut be nothing before training, or sums grow with the depth.
+
+    Source: Goyal et al. 2017, section 5.1.
+    """
+    if isinstance(block, Block) and len(block) > 1 and isinstance(block[1], nn.BatchNorm2d):
+        nn.init.zeros_(block[1].weight)
 
 
 @torch.no_grad()

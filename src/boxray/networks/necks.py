@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Literal, TypeAlias
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
@@ -69,3 +70,27 @@ class FeaturePyramid(nn.Module):
     def forward(self, maps: list[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
         named = OrderedDict((str(number), level) for number, level in enumerate(maps))
         return list(self.fpn(named).values())
+
+
+class Concatenation(nn.Module):
+    """Top-down: coarse maps, doubled in size, lie beside finer ones before both are mixed.
+
+    One map of `width` channels per level, finest first. Source: Redmon & Farhadi 2018, section 2.3.
+    """
+
+    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+        super().__init__()
+        coarser = [*[width] * (len(channels) - 1), 0]
+        self.mix = nn.ModuleList(
+            nn.Sequential(convolution(c + w, width, 1), convolution(width, width, 3))
+            for c, w in zip(channels, coarser, strict=True)
+        )
+        self.reduce = nn.ModuleList(convolution(width, width, 1) for _ in channels[1:])
+
+    def forward(self, maps: list[Float[Tensor, "n _ _ _"]]) -> list[Float[Tensor, "n c _ _"]]:
+        mixed = [self.mix[-1](maps[-1])]
+        for level in reversed(range(len(maps) - 1)):
+            coarse = self.reduce[level](mixed[0])
+            coarse = functional.interpolate(coarse, scale_factor=2.0, mode="nearest")
+            mixed.insert(0, self.mix[level](torch.cat([maps[level], coarse], 1)))
+        return mixed

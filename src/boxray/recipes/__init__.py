@@ -13,6 +13,12 @@ DEFAULT = "grid-lite0"
 # each recipe's name, and the module here that has it among its BLUEPRINTS
 TABLE = {
     "grid-lite0": "grid_lite0",
+    "yolov3-lite0": "yolo",
+    "yolov3-tiny": "yolo",
+    "yolov3": "yolo",
+    "yolov3-spp": "yolo",
+    "yolov2-tiny": "yolo",
+    "yolov2": "yolo",
     "retinanet-lite0": "retinanet",
     "retinanet-resnet50": "retinanet",
     "retinanet-resnet50-v2": "retinanet",

@@ -46,7 +46,10 @@ class Optimisation:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A detector to be trained, and how: everything but data and time."""
+    """A detector to be trained, and how: everything but data and time.
+
+    early_loss: what is told instead of `loss` until early_images were learned from.
+    """
 
     name: str
     canvas_hw: tuple[int, int]
@@ -58,6 +61,13 @@ class Recipe:
     augmentation: Augmentation
     optimisation: Optimisation
     thresholds: Thresholds
+    early_loss: Loss | None = None
+    early_images: int = 0
+
+    def loss_after(self, images: int) -> Loss:
+        """What the network is told once it has learned from so many images."""
+        early = self.early_loss if images < self.early_images else None
+        return early or self.loss
 
 
 @runtime_checkable

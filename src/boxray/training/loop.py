@@ -238,7 +238,8 @@ def _step(training: Training, schedule: Schedule, batch: Batch) -> None:
     training.network.train()
     pixels, truths, _ = batch
     raw = training.network(normalise(pixels.to(device), recipe.mean, recipe.std))
-    losses = recipe.loss(raw, [targets_of(t, device) for t in truths], recipe.coder)
+    loss = recipe.loss_after(training.clock.step * len(truths))
+    losses = loss(raw, [targets_of(t, device) for t in truths], recipe.coder)
     training.fabric.backward(torch.stack(list(losses.values())).sum())
     training.fabric.clip_gradients(
         training.network, training.optimizer, max_norm=recipe.optimisation.clip_norm
