@@ -296,7 +296,7 @@ class TestTheDeathOfAMiss:
     @every_family
     @every_method
     def test_the_found_and_the_lost_are_all_there_are(self, coder, method):
-        for seed in range(50 if method == "greedy" else 5):
+        for seed in range(120 if method == "greedy" else 12):
             one = case(coder, seed, method)
             verdicts = explain.of_truths(one.decision(), one.truths, CLASSES)
             expected = found_by(one.detections(), one.truths)
@@ -309,7 +309,7 @@ class TestTheDeathOfAMiss:
         self, coder, method
     ):
         tried = {"score_threshold": 0, "iou_threshold": 0, "pair": 0}
-        for seed in range(50 if method == "greedy" else 5):
+        for seed in range(120 if method == "greedy" else 12):
             one = case(coder, seed, method)
             for which, verdict in enumerate(explain.of_truths(one.decision(), one.truths, CLASSES)):
                 answer = verdict.counterfactual

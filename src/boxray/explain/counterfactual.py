@@ -269,8 +269,11 @@ def _overlaps_that_matter(question: _Question, above: float) -> Float[Array, "v"
 
 
 def _pair(question: _Question) -> tuple[Knob, Knob] | None:
-    """The smallest change of both thresholds together that finds the target, if one does."""
-    now = question.thresholds.score_threshold
+    """The smallest change of both thresholds together that finds the target, if one does.
+
+    A lower score_threshold lets a candidate in, a higher iou_threshold lets it stay.
+    """
+    now, now_iou = question.thresholds.score_threshold, question.thresholds.iou_threshold
     everything = question.decision.everything
     scores = everything.candidates.scores[question.answering(everything)]
     best, most = None, 2.0
@@ -278,11 +281,31 @@ def _pair(question: _Question) -> tuple[Knob, Knob] | None:
         moved = now - score
         if not 0 < moved < most:
             continue
-        overlap = _iou_knob(question.with_score(score), most - moved)
-        if overlap is not None:
-            most = moved + _moved(overlap, question.thresholds.iou_threshold)
+        overlap = _spared(question.with_score(score))
+        if overlap is not None and moved + _moved(overlap, now_iou) < most:
+            most = moved + _moved(overlap, now_iou)
             best = Knob(score, _next(score, 2.0, scores)), overlap
     return best
+
+
+def _spared(question: _Question) -> Knob | None:
+    """An edge of iou_threshold above which the target's candidates stay, found by halving."""
+    if question.thresholds.method in DEAF or not len(question.entered()):
+        return None
+    now = question.thresholds.iou_threshold
+    values = _overlaps_that_matter(question, now)
+    values = values[values > now]
+    if not len(values) or not question.with_iou(float(values[-1])).is_found():
+        return None
+    lost, found = -1, len(values) - 1
+    while found - lost > 1:
+        middle = (lost + found) // 2
+        if question.with_iou(float(values[middle])).is_found():
+            found = middle
+        else:
+            lost = middle
+    value = float(values[found])
+    return Knob(value, _next(value, -1.0, values))
 
 
 def _next(value: float, towards: float, like: Float[Array, "v"]) -> float:
