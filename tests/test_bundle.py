@@ -80,7 +80,7 @@ class TestTheMetadata:
         ("field", "wrong"),
         [
             ("schema", "boxray.model/2"),
-            ("kind", "two-stage"),
+            ("kind", "three-stage"),
             ("name", 7),
             ("name", "two\nlines"),
             ("classes", []),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import itemgetter
@@ -9,19 +10,23 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 from PIL import Image
 
 from boxray import explain, images
 from boxray.boxes import Array
+from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.explain import Decision, Life, Verdict
 from boxray.images import Source
-from boxray.protocols import Coder, Engine
-from boxray.records import Detections, Truths
+from boxray.protocols import Coder, Engine, StagedEngine
+from boxray.records import Candidates, Detections, Selection, Truths
 from boxray.results import Result
 from boxray.selection import Thresholds, select
 
 AnySource = TypeVar("AnySource", bound=Source)
+Stages = TypeVar("Stages")  # OneStage or TwoStage
+
+SMALLEST_PROPOSAL = 1e-3  # pixels: what is narrower or lower shows nothing
 
 
 @dataclass(frozen=True)
@@ -40,19 +45,18 @@ class OneStage:
     name: str = ""
 
     # A path and a list are iterables, too: the first signature that fits is the one that counts.
+    # Any detector will do for `self`: two stages are read and told in the same way.
     @overload
-    def detect(self, source: Source) -> Result: ...  # type: ignore[overload-overlap]
+    def detect(self: Any, source: Source) -> Result: ...
 
     @overload
-    def detect(  # type: ignore[overload-overlap]
-        self, source: list[AnySource] | tuple[AnySource, ...]
-    ) -> list[Result]: ...
+    def detect(self: Any, source: list[AnySource] | tuple[AnySource, ...]) -> list[Result]: ...
 
     @overload
-    def detect(self, source: Iterable[AnySource]) -> Iterator[Result]: ...
+    def detect(self: Any, source: Iterable[AnySource]) -> Iterator[Result]: ...
 
     def detect(
-        self, source: Source | list[AnySource] | tuple[AnySource, ...] | Iterable[AnySource]
+        self: Any, source: Source | list[AnySource] | tuple[AnySource, ...] | Iterable[AnySource]
     ) -> Result | list[Result] | Iterator[Result]:
         """What is in a picture: a path, encoded bytes, a PIL image, or an RGB uint8 array.
 
@@ -139,14 +143,14 @@ class OneStage:
         return self.decision(self.detect_array(image), image.shape[:2])
 
     def with_thresholds(
-        self,
+        self: Stages,
         *,
         score_threshold: float | None = None,
         iou_threshold: float | None = None,
         max_detections: int | None = None,
         method: str | None = None,
         suppress_within: str | None = None,
-    ) -> OneStage:
+    ) -> Stages:
         """The same detector with these thresholds changed; SettingError if one is out of range."""
         changes: dict[str, Any] = {
             "score_threshold": score_threshold,
@@ -156,4 +160,77 @@ class OneStage:
             "suppress_within": suppress_within,
         }
         given = {name: value for name, value in changes.items() if value is not None}
-        return replace(self, thresholds=replace(self.thresholds, **given))
+        changed = replace(self.thresholds, **given)  # type: ignore[attr-defined]
+        return replace(self, thresholds=changed)  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class TwoStage:
+    """A detector with two learned steps: what might be something, then what it is and where.
+
+    proposal_coder and proposal_thresholds: of the first step, a detector of one class, anything.
+    coder and thresholds: of the second, which looks at each proposal again. The rest as `OneStage`.
+    """
+
+    engine: StagedEngine
+    proposal_coder: Coder
+    proposal_thresholds: Thresholds
+    coder: ProposalDeltas
+    classes: tuple[str, ...]
+    canvas_hw: tuple[int, int]
+    thresholds: Thresholds
+    name: str = ""
+
+    detect = OneStage.detect
+    with_thresholds = OneStage.with_thresholds
+
+    def detect_array(
+        self,
+        image: UInt8[Array, "h w 3"],
+        *,
+        score_threshold: float | None = None,
+        max_detections: int | None = None,
+    ) -> Detections:
+        """As `OneStage.detect_array`; the record is the second step's, a row being a proposal."""
+        if score_threshold is not None or max_detections is not None:
+            return self.with_thresholds(
+                score_threshold=score_threshold, max_detections=max_detections
+            ).detect_array(image)
+        canvas, placement = images.fit(image, self.canvas_hw)
+        features, raw = self.engine.propose(canvas[None])
+        first = self.proposal_coder.decode(tuple(map(itemgetter(0), raw)))
+        limits = self.proposal_thresholds
+        proposals = proposed(first, select(first, unlimited(limits)), limits)
+        numbers = self.engine.refine(features, proposals)
+        placed = self.coder.at(proposals, self.canvas_hw)
+        candidates = placed.decode(numbers, self.thresholds.score_threshold)
+        selection = select(candidates, self.thresholds)
+        boxes = placement.to_image(selection.boxes, clip=True)
+        (inside,) = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero()
+        return Detections(
+            boxes=boxes[inside],
+            labels=candidates.labels[selection.kept[inside]],
+            scores=selection.scores[inside],
+            places=inside,
+            candidates=candidates,
+            selection=selection,
+        )
+
+
+def unlimited(thresholds: Thresholds) -> Thresholds:
+    """The same, but for `max_detections`, which `proposed` applies later."""
+    return replace(thresholds, max_detections=sys.maxsize)
+
+
+def proposed(
+    candidates: Candidates, selection: Selection, thresholds: Thresholds
+) -> Float[Array, "k 4"]:
+    """The boxes that a second stage looks at, best first, none of them without an inside.
+
+    selection: by the thresholds `unlimited`, since slivers take part in suppression, but do not
+    count among `max_detections`.
+    Source: Ren et al. 2015, section 3.3.
+    """
+    boxes = candidates.boxes[selection.kept]
+    large = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_PROPOSAL).all(1)
+    return boxes[large][: thresholds.max_detections]

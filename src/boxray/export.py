@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import io
 import itertools
 import platform
@@ -65,6 +66,10 @@ def export_run(
         versions=_versions(),
     )
     path = run / bundle.MODEL_FILE
+    if recipe.second is not None:
+        second = bundle.Second(recipe.second.coder, recipe.second.proposals)
+        model, content = with_second(replace(model, second=second), network)
+        write_atomically(run / second_of(model).file, content)
     write_atomically(path, to_bytes(model, network))
     return path
 
@@ -116,7 +121,7 @@ def _versions() -> dict[str, str]:
 
 def to_bytes(model: bundle.Model, network: nn.Module, *, half: bool = True) -> bytes:
     """A sealed model file of this network; `half` stores its weights in 16 bits."""
-    graph = _graph(network, model)
+    graph = _first_graph(network, model)
     if half:
         store_half(graph)
     entry = graph.metadata_props.add()
@@ -141,27 +146,95 @@ def _legible(name: str) -> str:
     return "".join(letter if is_plain(letter) else "_" for letter in name)
 
 
-def _graph(network: nn.Module, model: bundle.Model) -> onnx.ModelProto:
-    """The network as an ONNX graph of free batch, height and width."""
+def _first_graph(network: nn.Module, model: bundle.Model) -> onnx.ModelProto:
+    """The network, or its first stage, as an ONNX graph of free batch, height and width."""
     network = folded(network)
     height, width = model.canvas_hw
     example = torch.zeros(1, 3, height, width, device=next(network.parameters()).device)
     levels = [f"level_{stride}" for stride in model.coder.strides]
-    free = {0: "batch", 2: "height", 3: "width"}
-    axes = {INPUT_NAME: free} | {
-        level: {0: "batch", 2: f"rows_{level}", 3: f"columns_{level}"} for level in levels
-    }
+    axes = {INPUT_NAME: {0: "batch", 2: "height", 3: "width"}}
+    if model.second is not None:
+        with torch.inference_mode():
+            count = len(network.propose(example)[0])  # type: ignore[operator]
+        levels = [f"feature_{number}" for number in range(count)] + levels
+        network = _Proposing(network)
+    axes |= {level: {0: "batch", 2: f"rows_{level}", 3: f"columns_{level}"} for level in levels}
+    return _traced(network, (example,), axes, outputs=levels)
+
+
+def with_second(
+    model: bundle.Model, network: nn.Module, *, half: bool = True
+) -> tuple[bundle.Model, bytes]:
+    """A two-stage model that names its second graph, and that graph, for any number of boxes."""
+    network = folded(network)
+    height, width = model.canvas_hw
+    example = torch.zeros(1, 3, height, width)
+    with torch.inference_mode():
+        features, _ = network.propose(example)  # type: ignore[operator]
+    boxes = torch.tensor([[0.0, 0.0, width / 2, height / 2], [0.0, 0.0, width, height]])
+    names = [f"feature_{number}" for number in range(len(features))]
+    axes = {name: {2: f"rows_{name}", 3: f"columns_{name}"} for name in names}
+    axes |= {"boxes": {0: "proposals"}, "numbers": {0: "proposals"}}
+    graph = _traced(_Refining(network), (*features, boxes), axes, outputs=["numbers"])
+    if half:
+        store_half(graph)
+    onnx.checker.check_model(graph)
+    content = graph.SerializeToString()
+    digest = hashlib.sha256(content).hexdigest()
+    return replace(model, second=replace(second_of(model), digest=digest)), content
+
+
+def second_of(model: bundle.Model) -> bundle.Second:
+    """The second stage of a model that has one."""
+    assert model.second is not None  # only two-stage models come here
+    return model.second
+
+
+class _Proposing(nn.Module):
+    """The first step of a two-stage network, its outputs in one row."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        features, raw = self.network.propose(image)  # type: ignore[operator]
+        return (*features, *raw)
+
+
+class _Refining(nn.Module):
+    """The second step of a two-stage network, its inputs in one row, the boxes last."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
+        numbers: torch.Tensor = self.network.refine(inputs[:-1], [inputs[-1]])  # type: ignore[operator]
+        return numbers
+
+
+def _traced(
+    network: nn.Module,
+    examples: tuple[torch.Tensor, ...],
+    axes: dict[str, dict[int, str]],
+    *,
+    outputs: list[str],
+) -> onnx.ModelProto:
+    """The graph of a network in use; axes: which ones are free, of the inputs and the outputs."""
     buffer = io.BytesIO()
     with warnings.catch_warnings():
         # torch has a newer exporter, which needs another package and knows free sizes less well
         warnings.simplefilter("ignore", DeprecationWarning)
+        # what tracing fixes is tested at other sizes
+        warnings.simplefilter("ignore", torch.jit.TracerWarning)  # type: ignore[attr-defined]
         warnings.filterwarnings("ignore", "Constant folding")  # the padding is not: it is cheap
         torch.onnx.export(
             network,
-            (example,),
+            examples,
             buffer,  # type: ignore[arg-type]  # a file-like object is documented
-            input_names=[INPUT_NAME],
-            output_names=levels,
+            input_names=[name for name in axes if name not in outputs],
+            output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,
             dynamo=False,

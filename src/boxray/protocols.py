@@ -53,6 +53,21 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class StagedEngine(Protocol):
+    """Runs the two learned steps of a two-stage detector; somebody else decides in between."""
+
+    def propose(
+        self, canvases: UInt8[Array, "n h w 3"]
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        """Feature maps for `refine`, and one raw array per level as an `Engine` gives them."""
+
+    def refine(
+        self, features: tuple[Array, ...], boxes: Float[Array, "k 4"]
+    ) -> Float[Array, "k numbers"]:
+        """What the box head says of these boxes, in canvas pixels, of one image's features."""
+
+
+@runtime_checkable
 class Detector(Protocol):
     """Anything that turns one RGB picture into detections in its pixels."""
 

@@ -52,11 +52,11 @@ class Walk:
         }
 
 
-def main(photo: str) -> None:
-    """Walk through one warm detection on the shipped model."""
+def main(photo: str, model: str = "default") -> None:
+    """Walk through one warm detection on the shipped model, or another."""
     import boxray
 
-    detector = boxray.load("default")
+    detector = boxray.load(model)
     detector.detect(photo)
     walk = Walk()
     sys.setprofile(walk)
@@ -68,4 +68,4 @@ def main(photo: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

@@ -59,6 +59,8 @@ def test_the_coder_and_the_network_agree_about_levels(recipe):
 
 
 def test_before_training_nearly_nothing_is_an_object(recipe):
+    if recipe.second is not None:
+        pytest.skip("proposals are learned from a balanced sample, which needs no prior")
     with torch.inference_mode():
         raw = recipe.network.eval()(torch.randn(1, 3, 96, 96))
     scores = recipe.coder.decode(tuple(level[0] for level in raw)).scores

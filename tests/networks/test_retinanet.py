@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.nn import functional
 from torchvision.models.detection.image_list import ImageList
 from torchvision.models.detection.retinanet import RetinaNet
 
@@ -13,7 +12,15 @@ from boxray.errors import ModelError
 from boxray.networks.published import load_torchvision
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.selection import Thresholds, select
-from networks.torchvision_models import RECIPES, SIZES_WH, their_targets, theirs, truths, twin
+from networks.torchvision_models import (
+    RECIPES,
+    SIZES_WH,
+    canvas,
+    their_targets,
+    theirs,
+    truths,
+    twin,
+)
 
 NAMES = [name for name in RECIPES if name.startswith("retinanet")]
 SIZES = [(224, 224), (320, 224), (160, 352)]
@@ -37,13 +44,6 @@ def pair(request) -> tuple[RetinaNet, Recipe]:
         head.classification_head.cls_logits.bias += 0.5
         head.regression_head.bbox_reg.weight *= 0.4 / said["bbox_regression"].std()
     return model, twin(request.param, model.state_dict())
-
-
-def canvas(size_hw: tuple[int, int], images: int = 1, seed: int = 3) -> torch.Tensor:
-    """Normalised pixels with some structure: coarse noise, enlarged."""
-    generator = torch.Generator().manual_seed(seed)
-    coarse = torch.randn(images, 3, 9, 7, generator=generator)
-    return functional.interpolate(coarse, size_hw, mode="bilinear", align_corners=False)
 
 
 def their_outputs(model: RetinaNet, image: torch.Tensor):

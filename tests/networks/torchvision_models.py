@@ -4,6 +4,7 @@ import numpy as np
 import torch
 import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
 from boxray.assignment import Targets
 from boxray.networks.published import load_torchvision
@@ -12,6 +13,7 @@ from boxray.recipes.recipe import Recipe, blueprint
 SIZES_WH = np.array([[30.0, 40.0]])  # of truths; the papers' anchors do not look
 NO_BOXES = torch.zeros(0, 4)
 RECIPES = {
+    "fasterrcnn_resnet50_fpn": "faster-rcnn-resnet50",
     "retinanet_resnet50_fpn": "retinanet-resnet50",
     "retinanet_resnet50_fpn_v2": "retinanet-resnet50-v2",
 }
@@ -53,3 +55,10 @@ def truths(size_hw: tuple[int, int], count: int, seed: int) -> Targets:
 def their_targets(targets: list[Targets], first_label: int) -> list[dict[str, Tensor]]:
     """The same truths as torchvision takes them."""
     return [{"boxes": t.boxes, "labels": t.labels + first_label} for t in targets]
+
+
+def canvas(size_hw: tuple[int, int], images: int = 1, seed: int = 3) -> Tensor:
+    """Normalised pixels with some structure: coarse noise, enlarged."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(images, 3, 9, 7, generator=generator)
+    return functional.interpolate(coarse, size_hw, mode="bilinear", align_corners=False)

@@ -9,17 +9,35 @@ that a file names.
 from __future__ import annotations
 
 import difflib
+import hashlib
 from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
-from boxray.bundle.metadata import Model, checked_canvas, parse, to_text
-from boxray.detectors import OneStage
-from boxray.engines.onnx import OnnxEngine, metadata, open_session, output_channels
+from boxray.bundle.metadata import Model, Second, checked_canvas, parse, to_text
+from boxray.detectors import OneStage, TwoStage
+from boxray.engines.onnx import (
+    OnnxEngine,
+    OnnxStages,
+    metadata,
+    open_session,
+    output_channels,
+)
 from boxray.errors import ModelError, SettingError
 from boxray.files import verify_seal
 
-__all__ = ["Model", "describe", "from_bytes", "load", "parse", "read", "shipped", "to_text"]
+__all__ = [
+    "Model",
+    "Second",
+    "describe",
+    "from_bytes",
+    "load",
+    "parse",
+    "read",
+    "read_second",
+    "shipped",
+    "to_text",
+]
 
 MODEL_FILE = "model.onnx"  # what a run folder calls its model
 Size: TypeAlias = int | tuple[int, int]  # pixels: a side, or height and width
@@ -31,7 +49,7 @@ def load(
     size: Size | None = None,
     threads: int | None = None,
     device: str = "cpu",
-) -> OneStage:
+) -> OneStage | TwoStage:
     """The detector of a shipped model's name, an `.onnx` file, or a run folder.
 
     size: another canvas, a side or (height, width) in pixels. threads: how many work on an image,
@@ -39,7 +57,8 @@ def load(
     SettingError for a size or device that does not fit.
     """
     content, label = read(name_or_path)
-    return from_bytes(content, label, size=size, threads=threads, device=device)
+    beside = Path(name_or_path).parent if Path(name_or_path).is_file() else Path(name_or_path)
+    return from_bytes(content, label, size=size, threads=threads, device=device, beside=beside)
 
 
 def from_bytes(
@@ -49,8 +68,12 @@ def from_bytes(
     size: Size | None = None,
     threads: int | None = None,
     device: str = "cpu",
-) -> OneStage:
-    """The detector in the bytes of a sealed model file; `label` is what errors call it."""
+    beside: Path = Path(),
+) -> OneStage | TwoStage:
+    """The detector in the bytes of a sealed model file; `label` is what errors call it.
+
+    beside: the folder where a two-stage model's second graph lies.
+    """
     verify_seal(content, label)
     try:
         session = open_session(content, threads=threads, device=device)
@@ -62,8 +85,21 @@ def from_bytes(
     if size is not None:
         sides = (size, size) if isinstance(size, int) else size
         canvas_hw = checked_canvas(sides, model.coder.canvas_multiple, SettingError)
+    engine = OnnxEngine(session, model.mean, model.std)
+    if model.second is not None:
+        graph = open_session(read_second(model.second, beside), threads=threads, device=device)
+        return TwoStage(
+            engine=OnnxStages(engine, graph, levels=len(model.coder.channels)),
+            proposal_coder=model.coder,
+            proposal_thresholds=model.second.proposals,
+            coder=model.second.coder,
+            classes=model.classes,
+            canvas_hw=canvas_hw,
+            thresholds=model.thresholds,
+            name=model.name,
+        )
     return OneStage(
-        engine=OnnxEngine(session, model.mean, model.std),
+        engine=engine,
         coder=model.coder,
         classes=model.classes,
         canvas_hw=canvas_hw,
@@ -79,6 +115,21 @@ def describe(content: bytes, label: str) -> Model:
         return parse(metadata(open_session(content, threads=1)))
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
+
+
+def read_second(second: Second, folder: Path) -> bytes:
+    """The second graph of a two-stage model, from beside the first; ModelError if it is another."""
+    path = folder / second.file
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"the second half of this two-stage model is missing: {path} ({error.strerror}). "
+            "Copy both files, or export the model again."
+        ) from error
+    if hashlib.sha256(content).hexdigest() != second.digest:
+        raise ModelError(f"{path} is damaged or another model's: its sha256 is not the first's.")
+    return content
 
 
 def shipped() -> tuple[str, ...]:
@@ -143,6 +194,8 @@ def _unknown(given: str, names: tuple[str, ...]) -> str:
 def _require_outputs(model: Model, channels: tuple[int | str | None, ...]) -> None:
     """The graph's outputs against what the coder will read; open dimensions pass."""
     expected = model.coder.channels
+    if model.second is not None:  # feature maps come before
+        channels = channels[-len(expected) :]
     fits = len(channels) == len(expected) and all(
         got == want or not isinstance(got, int)
         for got, want in zip(channels, expected, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from boxray.bundle.fields import is_whole, mismatch, numbers, sequence
-from boxray.coders.anchor_deltas import AnchorDeltas
+from boxray.coders.anchor_deltas import AnchorDeltas, ProposalDeltas
 from boxray.coders.yolo_grid import LARGEST_LOG_SCALE, YoloGrid
 from boxray.errors import ModelError
 from boxray.protocols import Coder
@@ -122,3 +122,16 @@ KINDS = {
     "anchor_deltas": Kind(AnchorDeltas, _write_anchor_deltas, _read_anchor_deltas),
     "yolo_grid": Kind(YoloGrid, _write_yolo_grid, _read_yolo_grid),
 }
+
+
+def proposal_deltas_written(coder: ProposalDeltas) -> Fields:
+    """A second stage's coder as a document's table."""
+    return {"kind": "proposal_deltas", "weights": coder.weights, "smallest": coder.smallest}
+
+
+def proposal_deltas_parsed(fields: Fields, class_count: int) -> ProposalDeltas:
+    """The second stage's coder that a document's table describes."""
+    if fields.get("kind") != "proposal_deltas":
+        raise mismatch("second.coder.kind", "proposal_deltas", fields.get("kind"))
+    (smallest,) = numbers([fields.get("smallest")], "second.coder.smallest", 1, low=0.0)
+    return ProposalDeltas(class_count, delta_weights(fields), smallest)

@@ -6,6 +6,7 @@ Every field is checked on the way in, because a model file may come from anywher
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
@@ -13,13 +14,33 @@ from typing import Any, get_args
 from boxray.bundle import coders
 from boxray.bundle.coders import MAX_SIDE
 from boxray.bundle.fields import is_plain, is_whole, mismatch, numbers, sequence, table, words
+from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.errors import BoxrayError, ModelError
 from boxray.files import UNSEALED
 from boxray.protocols import Coder
 from boxray.selection import Method, Thresholds, Within
 
 SCHEMA = "boxray.model/1"
-KIND = "one-stage"
+KINDS = ("one-stage", "two-stage")
+_DIGEST = re.compile("[0-9a-f]{64}")
+
+
+@dataclass(frozen=True)
+class Second:
+    """What a two-stage model has beyond its first graph, whose maps are of proposals.
+
+    proposals: which of them the second graph looks at. digest: the sha256 of that graph's file,
+    which lies beside the first under a name that begins with it.
+    """
+
+    coder: ProposalDeltas
+    proposals: Thresholds
+    digest: str = UNSEALED
+
+    @property
+    def file(self) -> str:
+        """The second graph's file name."""
+        return f"refine-{self.digest[:16]}.onnx"
 
 
 @dataclass(frozen=True)
@@ -28,7 +49,7 @@ class Model:
 
     canvas_hw in pixels; mean and std of red, green, blue on the scale 0 to 255. metrics, recipe,
     training_data and versions are the history as the export wrote it, in JSON's types.
-    sha256: of the sealed file; zeros in one that is not sealed yet.
+    sha256: of the sealed file; zeros in one that is not sealed yet. second: None for one stage.
     """
 
     name: str
@@ -44,6 +65,7 @@ class Model:
     licence: str
     versions: Mapping[str, Any]
     sha256: str = UNSEALED
+    second: Second | None = None
 
 
 def to_text(model: Model) -> str:
@@ -55,7 +77,7 @@ def to_text(model: Model) -> str:
         "schema": SCHEMA,
         "sha256": UNSEALED,
         "name": model.name,
-        "kind": KIND,
+        "kind": KINDS[model.second is not None],
         "classes": model.classes,
         "coder": coders.written(model.coder),
         "canvas_hw": model.canvas_hw,
@@ -67,6 +89,12 @@ def to_text(model: Model) -> str:
         "licence": model.licence,
         "versions": model.versions,
     }
+    if model.second is not None:
+        document["second"] = {
+            "coder": coders.proposal_deltas_written(model.second.coder),
+            "proposals": asdict(model.second.proposals),
+            "digest": model.second.digest,
+        }
     try:
         text = json.dumps(document, allow_nan=False)
     except (TypeError, ValueError) as error:
@@ -81,11 +109,12 @@ def parse(text: str) -> Model:
     Raises ModelError, naming the field, what was expected and what the document says.
     """
     document = _document(text)
-    for field, expected in (("schema", SCHEMA), ("kind", KIND)):
-        if document.get(field) != expected:
-            raise mismatch(field, repr(expected), document.get(field))
+    for field, known in (("schema", (SCHEMA,)), ("kind", KINDS)):
+        if document.get(field) not in known:
+            raise mismatch(field, " or ".join(map(repr, known)), document.get(field))
     classes = _classes(document)
-    coder = coders.parsed(table(document, "coder"), len(classes))
+    two_stages = document["kind"] == KINDS[1]
+    coder = coders.parsed(table(document, "coder"), 1 if two_stages else len(classes))
     normalisation = table(document, "normalisation")
     return Model(
         name=words(document, "name"),
@@ -101,6 +130,18 @@ def parse(text: str) -> Model:
         licence=words(document, "licence"),
         versions=table(document, "versions"),
         sha256=words(document, "sha256"),
+        second=_second(table(document, "second"), len(classes)) if two_stages else None,
+    )
+
+
+def _second(found: dict[str, Any], class_count: int) -> Second:
+    digest = words(found, "digest")
+    if not _DIGEST.fullmatch(digest):
+        raise mismatch("second.digest", "64 hexadecimal digits", digest)
+    return Second(
+        coder=coders.proposal_deltas_parsed(table(found, "coder"), class_count),
+        proposals=_thresholds(table(found, "proposals")),
+        digest=digest,
     )
 
 

@@ -43,6 +43,35 @@ class OnnxEngine:
             raise ModelError(f"the model does not run: {_first_line(error)}") from error
 
 
+@dataclass(frozen=True)
+class OnnxStages:
+    """The two learned steps of a two-stage detector, each a graph of its own.
+
+    levels: how many of the first graph's outputs are raw arrays, its last ones; those before them
+    are feature maps, which the second graph takes in the same order, and then boxes.
+    """
+
+    first: OnnxEngine
+    second: onnxruntime.InferenceSession
+    levels: int
+
+    def propose(
+        self, canvases: UInt8[Array, "n h w 3"]
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        outputs = self.first(canvases)
+        return outputs[: -self.levels], outputs[-self.levels :]
+
+    def refine(
+        self, features: tuple[Array, ...], boxes: Float32[Array, "k 4"]
+    ) -> Float32[Array, "k numbers"]:
+        names = [entry.name for entry in self.second.get_inputs()]
+        try:
+            (numbers,) = self.second.run(None, dict(zip(names, (*features, boxes), strict=True)))
+        except Exception as error:
+            raise ModelError(f"the model does not run: {_first_line(error)}") from error
+        return numbers
+
+
 def open_session(
     content: bytes, *, threads: int | None = None, device: str = "cpu"
 ) -> onnxruntime.InferenceSession:

@@ -33,6 +33,35 @@ class TorchEngine:
         return tuple(level.cpu().numpy() for level in raw)
 
 
+@dataclass(frozen=True)
+class TorchStages:
+    """The two learned steps of a two-stage network in torch, for one canvas at a time."""
+
+    network: nn.Module
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def propose(
+        self, canvases: UInt8[Array, "n h w 3"]
+    ) -> tuple[tuple[Tensor, ...], tuple[Array, ...]]:
+        self.network.eval()
+        device = next(self.network.parameters()).device
+        pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(device)
+        image = normalise(pixels.permute(0, 3, 1, 2), self.mean, self.std)
+        with torch.inference_mode():
+            features, raw = self.network.propose(image)  # type: ignore[operator]
+        return features, tuple(level.cpu().numpy() for level in raw)
+
+    def refine(
+        self, features: tuple[Tensor, ...], boxes: Float32[Array, "k 4"]
+    ) -> Float32[Array, "k numbers"]:
+        placed = torch.from_numpy(boxes).to(features[0].device)
+        with torch.inference_mode():
+            numbers = self.network.refine(features, [placed])  # type: ignore[operator]
+        said: Array = numbers.cpu().numpy()
+        return said
+
+
 def normalise(
     pixels: UInt8[Tensor, "n 3 h w"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "n 3 h w"]:

@@ -19,6 +19,8 @@ TABLE = {
     "yolov3-spp": "yolo",
     "yolov2-tiny": "yolo",
     "yolov2": "yolo",
+    "faster-rcnn-lite0": "faster_rcnn",
+    "faster-rcnn-resnet50": "faster_rcnn",
     "retinanet-lite0": "retinanet",
     "retinanet-resnet50": "retinanet",
     "retinanet-resnet50-v2": "retinanet",

@@ -13,8 +13,10 @@ from torch import nn
 
 from boxray.augmentation import Augmentation
 from boxray.boxes import Array
+from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.coders.anchors import PriorSizes, kmeans, split_by_level
 from boxray.losses import Loss
+from boxray.losses.anchors import BoxHeadLoss
 from boxray.protocols import Coder
 from boxray.recipes import TABLE, known
 from boxray.selection import Thresholds
@@ -45,9 +47,23 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
+class SecondStage:
+    """What a two-stage detector has beyond its first stage, whose network is a TwoStageNetwork.
+
+    proposals: which are looked at again in use; taught: which ones in training, before sampling.
+    """
+
+    coder: ProposalDeltas
+    loss: BoxHeadLoss
+    proposals: Thresholds
+    taught: Thresholds
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A detector to be trained, and how: everything but data and time.
 
+    coder and loss: of the raw maps, which two stages take as proposals; thresholds: of detections.
     early_loss: what is told instead of `loss` until early_images were learned from.
     """
 
@@ -61,6 +77,7 @@ class Recipe:
     augmentation: Augmentation
     optimisation: Optimisation
     thresholds: Thresholds
+    second: SecondStage | None = None
     early_loss: Loss | None = None
     early_images: int = 0
 

@@ -18,7 +18,7 @@ from boxray import export
 from boxray.engines.pytorch import normalise
 from boxray.errors import SettingError
 from boxray.recipes.recipe import Recipe
-from boxray.training import checkpoints
+from boxray.training import checkpoints, objective
 from boxray.training.optimiser import adamw
 from boxray.training.pictures import (
     CACHE_SHARE,
@@ -237,9 +237,12 @@ def _step(training: Training, schedule: Schedule, batch: Batch) -> None:
         group["lr"] = group["peak"] * share
     training.network.train()
     pixels, truths, _ = batch
-    raw = training.network(normalise(pixels.to(device), recipe.mean, recipe.std))
-    loss = recipe.loss_after(training.clock.step * len(truths))
-    losses = loss(raw, [targets_of(t, device) for t in truths], recipe.coder)
+    image = normalise(pixels.to(device), recipe.mean, recipe.std)
+    values = training.prepared.resolved.values
+    torch.manual_seed(values["seed"] + training.clock.step)  # of samples; so resuming repeats them
+    targets = [targets_of(t, device) for t in truths]
+    seen = training.clock.step * len(truths)
+    losses = objective.losses(recipe, training.network, image, targets, seen=seen)
     training.fabric.backward(torch.stack(list(losses.values())).sum())
     training.fabric.clip_gradients(
         training.network, training.optimizer, max_norm=recipe.optimisation.clip_norm

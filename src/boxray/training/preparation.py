@@ -20,6 +20,7 @@ from boxray.engines.pytorch import normalise
 from boxray.errors import FormatError, SettingError
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
+from boxray.training.objective import losses
 from boxray.training.pictures import box_sizes, targets_of
 from boxray.training.settings import (
     Resolved,
@@ -189,8 +190,8 @@ def time_step(recipe: Recipe, batch: int) -> float:
     fastest = float("inf")
     for _ in range(TIMED_STEPS):
         start = time.perf_counter()
-        raw = network(normalise(pixels, recipe.mean, recipe.std))
-        terms = recipe.loss(raw, targets, recipe.coder).values()
+        image = normalise(pixels, recipe.mean, recipe.std)
+        terms = losses(recipe, network, image, targets).values()
         torch.autograd.backward(torch.stack(list(terms)).sum())
         network.zero_grad()
         fastest = min(fastest, time.perf_counter() - start)

@@ -13,11 +13,12 @@ from torch import Tensor, nn
 from boxray import evaluation
 from boxray.augmentation import Picture, letterbox
 from boxray.data import Dataset
-from boxray.detectors import OneStage
-from boxray.engines.pytorch import normalise
+from boxray.detectors import OneStage, TwoStage
+from boxray.engines.pytorch import TorchStages, normalise
 from boxray.engines.recorded import Recorded
 from boxray.recipes.recipe import Recipe
 from boxray.records import Detections
+from boxray.training.objective import first_pass, losses_of
 from boxray.training.pictures import readable_picture, targets_of
 
 BATCH = 16
@@ -37,6 +38,7 @@ class Validation:
 def validate(recipe: Recipe, network: nn.Module, dataset: Dataset) -> Validation:
     """Run a network, in evaluation mode, over a data set, letterboxed and not augmented."""
     network.eval()
+    torch.manual_seed(0)  # of samples: one network has one loss
     sums: dict[str, float] = defaultdict(float)
     found: list[Detections] = []
     batches = 0
@@ -46,7 +48,7 @@ def validate(recipe: Recipe, network: nn.Module, dataset: Dataset) -> Validation
         batches += 1
         for name, value in losses.items():
             sums[name] += value
-        found += _detections(recipe, raw, pictures, dataset.classes)
+        found += _detections(_detector(recipe, network, raw, dataset.classes), pictures)
     truths = [sample.truths for sample in dataset.samples]
     result = evaluation.score(truths, found, dataset.classes, protocol=PROTOCOL, resamples=0)
     return Validation(
@@ -80,25 +82,35 @@ def _forward(
         for p in pictures
     ]
     with torch.inference_mode():
-        raw = network(normalise(pixels.permute(0, 3, 1, 2), recipe.mean, recipe.std))
-        losses = recipe.loss(raw, targets, recipe.coder)
-    return raw, {name: float(value) for name, value in losses.items()}
+        image = normalise(pixels.permute(0, 3, 1, 2), recipe.mean, recipe.std)
+        said = first_pass(recipe, network, image)
+        losses = losses_of(recipe, network, said, targets)
+    return said.raw, {name: float(value) for name, value in losses.items()}
 
 
-def _detections(
-    recipe: Recipe,
-    raw: tuple[Tensor, ...],
-    pictures: Sequence[Picture],
-    classes: tuple[str, ...],
-) -> list[Detections]:
-    """What the detector that will be exported makes of these raw arrays, without its records."""
+def _detector(
+    recipe: Recipe, network: nn.Module, raw: tuple[Tensor, ...], classes: tuple[str, ...]
+) -> OneStage | TwoStage:
+    """The detector that will be exported, which knows already what was said of each picture.
+
+    A second stage is asked anew: what it said was said of other proposals.
+    """
+    thresholds = replace(recipe.thresholds, score_threshold=evaluation.SCORE_FLOOR)
+    if recipe.second is not None:
+        return TwoStage(
+            engine=TorchStages(network, recipe.mean, recipe.std),
+            proposal_coder=recipe.coder,
+            proposal_thresholds=recipe.second.proposals,
+            coder=recipe.second.coder,
+            classes=classes,
+            canvas_hw=recipe.canvas_hw,
+            thresholds=thresholds,
+        )
     by_picture = zip(*[level.cpu().numpy()[:, None] for level in raw], strict=True)
-    detector = OneStage(
-        engine=Recorded(by_picture),
-        coder=recipe.coder,
-        classes=classes,
-        canvas_hw=recipe.canvas_hw,
-        thresholds=replace(recipe.thresholds, score_threshold=evaluation.SCORE_FLOOR),
-    )
+    return OneStage(Recorded(by_picture), recipe.coder, classes, recipe.canvas_hw, thresholds)
+
+
+def _detections(detector: OneStage | TwoStage, pictures: Sequence[Picture]) -> list[Detections]:
+    """What the detector finds, without its records."""
     found = [detector.detect_array(picture.image) for picture in pictures]
     return [Detections(one.boxes, one.labels, one.scores) for one in found]

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from boxray.detectors import OneStage
+from boxray.detectors import OneStage, TwoStage
 from boxray.errors import ImageError, SettingError
 from boxray.files import write_atomically
 from boxray.results import Result, document
@@ -78,7 +78,7 @@ def detect(
 
 
 def _one(
-    detector: OneStage, picture: Picture, wanted: frozenset[int], output: Path | None
+    detector: OneStage | TwoStage, picture: Picture, wanted: frozenset[int], output: Path | None
 ) -> dict[str, Any]:
     """The picture's entry in the document; drawn on the way if there is an output folder."""
     try:

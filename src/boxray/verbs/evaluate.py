@@ -14,7 +14,7 @@ from boxray.evaluation import Evaluation
 from boxray.evaluation import evaluate as judge
 from boxray.explain import Waterfall
 from boxray.verbs.reading import PLAIN, notes_of
-from boxray.verbs.running import Running
+from boxray.verbs.running import Running, explainable
 
 # The part that no training looked at, if there is one; then the one it was checked on.
 PREFERRED_SPLITS = ("test", "val")
@@ -68,6 +68,8 @@ def evaluate(
     if chosen is None:
         raise FormatError(f"{folder} has neither test nor val, but {splits}: add --split NAME.")
     detector = running.detector()
+    if waterfall:
+        explainable(detector)  # or say so before the work
     names = read_class_file(classes) if classes else ClassMap(detector.classes)
     dataset = manner.read(folder, chosen, names)
     if not len(dataset):
@@ -89,7 +91,7 @@ def evaluate(
     evaluation = judge(detector, dataset, protocol=protocol, split=chosen, on_image=count)
     fallen = None
     if waterfall:
-        fallen = explain.waterfall(detector, dataset.samples, dataset.classes, count)
+        fallen = explain.waterfall(explainable(detector), dataset.samples, dataset.classes, count)
     return EvaluateReport(
         model=detector.name,
         data=Path(folder),

@@ -69,6 +69,10 @@ def export(
     if name is not None or licence is not None:
         content = _restated(content, name, licence)
         described = bundle.describe(content, label)
+    if described.second is not None:  # first, so that a model is whole once it is there
+        folder = Path(model) if Path(model).is_dir() else Path(model).parent
+        second = bundle.read_second(described.second, folder)
+        write_atomically(output.parent / described.second.file, second)
     write_atomically(output, content)
     return ExportReport(output, described, len(content))
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxray import bundle
-from boxray.detectors import OneStage
-from boxray.errors import MissingExtra
+from boxray.detectors import OneStage, TwoStage
+from boxray.errors import MissingExtra, SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Running:
     method: str | None = None
     suppress_within: str | None = None
 
-    def detector(self) -> OneStage:
+    def detector(self) -> OneStage | TwoStage:
         """The detector; ModelError or SettingError where model and settings do not fit."""
         loaded = bundle.load(self.model, size=self.size, threads=self.threads, device=self.device)
         return loaded.with_thresholds(
@@ -38,6 +38,16 @@ class Running:
             method=self.method,
             suppress_within=self.suppress_within,
         )
+
+
+def explainable(detector: OneStage | TwoStage) -> OneStage:
+    """The detector, if its decisions can be explained; SettingError if it cannot yet."""
+    if isinstance(detector, TwoStage):
+        raise SettingError(
+            f"{detector.name or 'this model'} has two stages; explanations know one-stage models "
+            "so far. Explain another model, or evaluate this one without --waterfall."
+        )
+    return detector
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtra:
