@@ -77,6 +77,7 @@ def document(changes: Mapping[str, object] | None = None) -> dict[str, object]:
             "limit_before_per_group": None,
             "suppress_within": "class",
             "max_detections": 100,
+            "method": "greedy",
         },
         "metrics": {"AP50": 0.5},
         "recipe": {"epochs": 1},

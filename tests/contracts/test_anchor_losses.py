@@ -166,7 +166,7 @@ class TestFocal:
     def test_it_is_torchvisions_with_and_without_alpha(self, shared):
         with np.load(shared / "oracles" / "fixtures" / "tv_ops.npz") as stored:
             ops = {name: torch.from_numpy(stored[name]) for name in stored}
-        for name, alpha in (("focal", 0.25), ("focal_noalpha", -1)):
+        for name, alpha in (("focal", 0.25), ("focal_noalpha", -1.0)):
             got = focal(ops["logits"], ops["targets"], alpha, 2.0)
             torch.testing.assert_close(ops[name], got, rtol=1e-5, atol=1e-6)
 
