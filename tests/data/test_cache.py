@@ -123,6 +123,7 @@ def test_a_damaged_one_is_read_anew(folder, cache, damage):
 def test_it_is_never_in_the_data(folder):
     with pytest.raises(OutputError, match="never changed"):
         read(folder, cache=Cache(folder / "cache"))
+    Cache(folder / "cache", automatic=True).put("0" * 64, read(folder), 9.0)  # nor is it an error
     assert not (folder / "cache").exists()
 
 

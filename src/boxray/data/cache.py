@@ -63,6 +63,8 @@ class Cache:
             return
         folder = self.folder.resolve()
         if any(folder == r or r in folder.parents for r in map(Path.resolve, dataset.roots)):
+            if self.automatic:  # a home that is itself a data set
+                return
             raise OutputError(f"the cache {self.folder} lies in the data, which is never changed.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
