@@ -114,13 +114,12 @@ def _entries(layout: Layout, split: str | None, ledger: Ledger) -> list[Entry]:
 def _in_folder(folder: Path) -> Iterator[Entry]:
     """The pictures below a folder, and label files without one."""
     labels = _label_folder(folder)
-    pictures = {without_suffix(name): path for name, path in _walk(folder) if without_suffix(name)}
-    texts = {name.removesuffix(".txt"): path for name, path in _walk(labels) if name[-4:] == ".txt"}
+    pictures = {stem: path for name, path in _walk(folder) if (stem := without_suffix(name))}
+    texts = {name[:-4]: path for name, path in _walk(labels) if name.endswith(".txt")}
     known = {stem for stem, path in texts.items() if is_label_name(path)}
-    for stem in sorted(known | pictures.keys(), key=str):
-        picture = pictures.get(stem)
-        name = str(picture or texts[str(stem)])
-        yield Entry(name, picture, texts.get(str(stem)))
+    for stem in sorted(known | pictures.keys()):
+        picture, label = pictures.get(stem), texts.get(stem)
+        yield Entry(str(picture or label), picture, label)
 
 
 def _label_folder(folder: Path) -> Path:
