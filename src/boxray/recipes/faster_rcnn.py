@@ -8,7 +8,6 @@ nothing it wants more pictures and time than a CPU has. docs/experiments.md says
 
 from __future__ import annotations
 
-from boxray.augmentation import Augmentation
 from boxray.coders.anchor_deltas import AnchorDeltas, ProposalDeltas
 from boxray.coders.anchors import scaled
 from boxray.losses.anchors import BoxHeadLoss, ProposalLoss
@@ -18,12 +17,12 @@ from boxray.networks.necks import FeaturePyramid
 from boxray.networks.two_stage import BoxHead, TwoStageNetwork
 from boxray.recipes.recipe import (
     Blueprint,
-    Optimisation,
     PriorsByLevel,
     Recipe,
     SecondStage,
     fixed,
 )
+from boxray.recipes.training_numbers import AUGMENTATION, LITE0, RESNET50
 from boxray.selection import Thresholds
 
 RATIOS = (0.5, 1.0, 2.0)  # height / width
@@ -32,15 +31,6 @@ PAPER_SIDES = ((32,), (64,), (128,), (256,), (512,))
 PAPER_STRIDES = (4, 8, 16, 32)
 LITE0_WIDTH, LITE0_HIDDEN = 64, 256
 PAPER_WIDTH, PAPER_HIDDEN = 256, 1024
-
-AUGMENTATION = Augmentation(
-    zoom=(0.6, 1.6),
-    mosaic_zoom=(0.4, 1.0),
-    mosaic_share=0.5,
-    squeeze=1.3,
-    colour=0.3,
-    visible=0.35,
-)
 
 
 def proposals(limit: int, most: int) -> Thresholds:
@@ -92,17 +82,7 @@ def faster_rcnn_lite0(
         coder=AnchorDeltas(1, strides, priors),
         loss=ProposalLoss(),
         augmentation=AUGMENTATION,
-        optimisation=Optimisation(
-            learning_rate=1e-3,
-            backbone_share=0.3,
-            weight_decay=0.02,
-            warm_up=0.03,
-            final_share=0.02,
-            clip_norm=20.0,
-            sizes=((0.0, 0.7), (0.4, 1.0)),
-            mosaic_until=0.8,
-            average_share=0.1,
-        ),
+        optimisation=LITE0,
         thresholds=detections(0.3),
         second=SecondStage(
             coder=ProposalDeltas(class_count),
@@ -138,17 +118,7 @@ def faster_rcnn_resnet50(
         coder=AnchorDeltas(1, (*PAPER_STRIDES, 64), priors),
         loss=ProposalLoss(),
         augmentation=AUGMENTATION,
-        optimisation=Optimisation(
-            learning_rate=1e-4,
-            backbone_share=1.0,
-            weight_decay=1e-4,
-            warm_up=0.03,
-            final_share=0.01,
-            clip_norm=10.0,
-            sizes=((0.0, 0.7), (0.4, 1.0)),
-            mosaic_until=0.8,
-            average_share=0.1,
-        ),
+        optimisation=RESNET50,
         thresholds=detections(0.3),
         second=SecondStage(
             coder=ProposalDeltas(class_count),

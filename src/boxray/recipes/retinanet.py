@@ -8,7 +8,6 @@ nothing they want more pictures and time than a CPU has. docs/experiments.md say
 
 from __future__ import annotations
 
-from boxray.augmentation import Augmentation
 from boxray.coders.anchor_deltas import AnchorDeltas
 from boxray.coders.anchors import scaled
 from boxray.losses.anchors import AnchorLoss
@@ -16,7 +15,8 @@ from boxray.networks.anchor_heads import RetinaHead
 from boxray.networks.backbones import LITE0_CHANNELS, Lite0, TimmBackbone
 from boxray.networks.necks import Extra, FeaturePyramid
 from boxray.networks.one_stage import OneStageNetwork
-from boxray.recipes.recipe import Blueprint, Optimisation, PriorsByLevel, Recipe, fixed
+from boxray.recipes.recipe import Blueprint, PriorsByLevel, Recipe, fixed
+from boxray.recipes.training_numbers import AUGMENTATION, LITE0, RESNET50
 from boxray.selection import Thresholds
 
 STRIDES = (8, 16, 32, 64, 128)
@@ -28,14 +28,6 @@ PAPER_SIDE = 32
 LITE0_WIDTH, LITE0_DEPTH = 80, 2
 PAPER_WIDTH, PAPER_DEPTH = 256, 4
 
-AUGMENTATION = Augmentation(
-    zoom=(0.6, 1.6),
-    mosaic_zoom=(0.4, 1.0),
-    mosaic_share=0.5,
-    squeeze=1.3,
-    colour=0.3,
-    visible=0.35,
-)
 THRESHOLDS = Thresholds(
     score_threshold=0.3,
     iou_threshold=0.5,
@@ -73,17 +65,7 @@ def retinanet_lite0(
         coder=AnchorDeltas(class_count, STRIDES, priors),
         loss=AnchorLoss(beta=0.1),
         augmentation=AUGMENTATION,
-        optimisation=Optimisation(
-            learning_rate=1e-3,
-            backbone_share=0.3,
-            weight_decay=0.02,
-            warm_up=0.03,
-            final_share=0.02,
-            clip_norm=20.0,
-            sizes=((0.0, 0.7), (0.4, 1.0)),
-            mosaic_until=0.8,
-            average_share=0.1,
-        ),
+        optimisation=LITE0,
         thresholds=THRESHOLDS,
     )
 
@@ -139,17 +121,7 @@ def _resnet50(
         coder=coder,
         loss=loss,
         augmentation=AUGMENTATION,
-        optimisation=Optimisation(
-            learning_rate=1e-4,
-            backbone_share=1.0,
-            weight_decay=1e-4,
-            warm_up=0.03,
-            final_share=0.01,
-            clip_norm=10.0,
-            sizes=((0.0, 0.7), (0.4, 1.0)),
-            mosaic_until=0.8,
-            average_share=0.1,
-        ),
+        optimisation=RESNET50,
         thresholds=THRESHOLDS,
     )
 

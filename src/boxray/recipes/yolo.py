@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from boxray.augmentation import Augmentation
 from boxray.coders.anchors import PriorSizes
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.losses.darknet import DarknetLoss, loss_of
@@ -24,32 +23,15 @@ from boxray.networks.darknet_layers import Layer, coder_of
 from boxray.networks.heads import GridHead
 from boxray.networks.necks import Concatenation
 from boxray.networks.one_stage import OneStageNetwork
-from boxray.recipes.recipe import Blueprint, Optimisation, PriorsByLevel, Recipe, clustered
+from boxray.recipes.recipe import Blueprint, PriorsByLevel, Recipe, clustered
+from boxray.recipes.training_numbers import AUGMENTATION, LITE0
 from boxray.selection import Thresholds
 
 LITE0_WIDTH = 96
 PRIORS_PER_LEVEL = 3
 REGION_PRIORS = 5
 
-AUGMENTATION = Augmentation(
-    zoom=(0.6, 1.6),
-    mosaic_zoom=(0.4, 1.0),
-    mosaic_share=0.5,
-    squeeze=1.3,
-    colour=0.3,
-    visible=0.35,
-)
-OPTIMISATION = Optimisation(
-    learning_rate=1e-3,
-    backbone_share=0.3,
-    weight_decay=0.02,
-    warm_up=0.03,
-    final_share=0.02,
-    clip_norm=1000.0,  # the losses are sums over the batch
-    sizes=((0.0, 0.7), (0.4, 1.0)),
-    mosaic_until=0.8,
-    average_share=0.1,
-)
+OPTIMISATION = replace(LITE0, clip_norm=1000.0)  # the losses are sums over the batch
 THRESHOLDS = Thresholds(score_threshold=0.25, iou_threshold=0.45, max_detections=100)
 
 
