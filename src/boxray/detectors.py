@@ -16,6 +16,7 @@ from PIL import Image
 from boxray import explain, images
 from boxray.boxes import Array
 from boxray.coders.anchor_deltas import ProposalDeltas
+from boxray.errors import SettingError
 from boxray.explain import Decision, Life, Verdict
 from boxray.images import Source
 from boxray.protocols import Coder, Engine, StagedEngine
@@ -125,12 +126,12 @@ class OneStage:
             places=found.places,
         )
 
-    def explain_at(self, source: Source, x: float, y: float) -> Life | Verdict:
+    def explain_at(self: Any, source: Source, x: float, y: float) -> Life | Verdict:
         """Why there is a box around a point of the image, in pixels, or why there is none."""
         return explain.at_point(self._decided(source), x, y)
 
     def explain_truth(
-        self, source: Source, truths: Truths, names: Sequence[str] | None = None
+        self: Any, source: Source, truths: Truths, names: Sequence[str] | None = None
     ) -> tuple[Verdict, ...]:
         """What became of every annotated object of an image: found, or lost at which stage.
 
@@ -138,9 +139,10 @@ class OneStage:
         """
         return explain.of_truths(self._decided(source), truths, names or self.classes)
 
-    def _decided(self, source: Source) -> Decision:
+    def _decided(self: Any, source: Source) -> Decision:
         image = images.load(source)
-        return self.decision(self.detect_array(image), image.shape[:2])
+        decision: Decision = self.decision(self.detect_array(image), image.shape[:2])
+        return decision
 
     def with_thresholds(
         self: Stages,
@@ -182,7 +184,15 @@ class TwoStage:
     name: str = ""
 
     detect = OneStage.detect
+    explain_at = OneStage.explain_at
+    explain_truth = OneStage.explain_truth
+    _decided = OneStage._decided
     with_thresholds = OneStage.with_thresholds
+
+    def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
+        """Not there yet: a SettingError, for all that explains."""
+        del found, size_hw
+        raise unexplained(self.name)
 
     def detect_array(
         self,
@@ -215,6 +225,14 @@ class TwoStage:
             candidates=candidates,
             selection=selection,
         )
+
+
+def unexplained(name: str) -> SettingError:
+    """The error of whoever asks a two-stage model of this name why."""
+    return SettingError(
+        f"{name or 'this model'} has two stages; explanations know one-stage models "
+        "so far. Explain another model, or evaluate this one without --waterfall."
+    )
 
 
 def unlimited(thresholds: Thresholds) -> Thresholds:

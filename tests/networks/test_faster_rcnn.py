@@ -19,9 +19,11 @@ from boxray import bundle, export
 from boxray.boxes import iou
 from boxray.detectors import TwoStage, proposed, unlimited
 from boxray.engines.pytorch import TorchStages
+from boxray.errors import SettingError
 from boxray.networks.published import load_torchvision
 from boxray.recipes.faster_rcnn import detections, faster_rcnn_lite0
 from boxray.recipes.recipe import Recipe, blueprint
+from boxray.records import Truths
 from boxray.selection import select
 from boxray.training.objective import losses
 from networks.torchvision_models import SIZES_WH, canvas, their_targets, theirs, truths, twin
@@ -211,6 +213,18 @@ class TestTwoGraphs:
         model = bundle.describe(*bundle.read(run))
         assert {"model.onnx", model.second.file} == {path.name for path in run.iterdir()}
         assert isinstance(bundle.load(run, threads=1), TwoStage)
+
+    def test_that_it_cannot_be_explained_yet_is_said(self, run):
+        detector, (photo, *_) = bundle.load(run, threads=1), self.photos()
+        truth = Truths.of(np.array([[1.0, 1.0, 9.0, 9.0]]), np.array([0]))
+        result = detector.detect(photo)
+        for explain in (
+            lambda: result.explain(0),
+            lambda: detector.explain_at(photo, 5.0, 5.0),
+            lambda: detector.explain_truth(photo, truth),
+        ):
+            with pytest.raises(SettingError, match="two stages"):
+                explain()
 
     def test_detect_walks_within_the_budget_of_two_stages(self, run, tmp_path):
         Image.fromarray(self.photos()[0]).save(tmp_path / "photo.jpg")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxray import bundle
-from boxray.detectors import OneStage, TwoStage
-from boxray.errors import MissingExtra, SettingError
+from boxray.detectors import OneStage, TwoStage, unexplained
+from boxray.errors import MissingExtra
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,10 +43,7 @@ class Running:
 def explainable(detector: OneStage | TwoStage) -> OneStage:
     """The detector, if its decisions can be explained; SettingError if it cannot yet."""
     if isinstance(detector, TwoStage):
-        raise SettingError(
-            f"{detector.name or 'this model'} has two stages; explanations know one-stage models "
-            "so far. Explain another model, or evaluate this one without --waterfall."
-        )
+        raise unexplained(detector.name)
     return detector
 
 
