@@ -150,7 +150,7 @@ def _first_graph(network: nn.Module, model: bundle.Model) -> onnx.ModelProto:
     """The network, or its first stage, as an ONNX graph of free batch, height and width."""
     network = folded(network)
     height, width = model.canvas_hw
-    example = torch.zeros(1, 3, height, width, device=next(network.parameters()).device)
+    example = torch.zeros(1, 3, height, width)
     levels = [f"level_{stride}" for stride in model.coder.strides]
     axes = {INPUT_NAME: {0: "batch", 2: "height", 3: "width"}}
     if model.second is not None:
@@ -282,11 +282,11 @@ def as_stored(network: nn.Module, content: bytes) -> nn.Module:
 
 
 def folded(network: nn.Module) -> nn.Module:
-    """A copy for use, not for training: each batch norm is folded into the convolution before it.
+    """A copy for use, on the CPU: each batch norm is folded into the convolution before it.
 
     The exporter would do so itself, but give the weights other names.
     """
-    plain = copy.deepcopy(network).eval()
+    plain = copy.deepcopy(network).eval().cpu()
     for parent in plain.modules():
         for (name, first), (next_name, second) in itertools.pairwise(list(parent.named_children())):
             if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
