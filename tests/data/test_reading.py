@@ -10,7 +10,6 @@ import pytest
 from PIL import Image, ImageOps
 
 from boxray.data import ClassMap, Conventions, merge, read, read_class_file, splits
-from boxray.data.partition import derived_part
 from boxray.data.report import Cause
 from boxray.data.synthetic import make
 from boxray.errors import FormatError
@@ -77,7 +76,7 @@ def test_trainval_without_its_parts_is_divided(tmp_path):
     train, val = read(root, "train"), read(root, "val")
     assert (4, 1) == (len(train), len(val))
     assert "abcde" == "".join(sorted(stems_of(train) + stems_of(val)))
-    assert any("every fifth" in note.reason for note in train.report.notes)
+    assert any("has no splits" in note.reason for note in train.report.notes)
 
 
 def test_lists_per_class_are_no_splits(tmp_path):
@@ -226,14 +225,6 @@ def test_a_roboflow_folder_has_its_splits_as_folders(tmp_path):
             file.rename(tmp_path / split / file.name)
     assert ("train", "val") == splits(tmp_path)
     assert tmp_path / "valid" / "0.jpg" == read(tmp_path, "val").samples[0].path
-
-
-def test_a_derived_split_does_not_depend_on_order_and_loses_nothing():
-    names = [f"image {number}" for number in range(101)]
-    train, val = derived_part(names, "train"), derived_part(names[::-1], "val")
-    assert (81, 20) == (len(train), len(val))
-    assert set(names) == train | val
-    assert ({"a"}, set()) == (derived_part(["a"], "train"), derived_part(["a"], "val"))
 
 
 def test_boxes_of_classes_that_are_not_wanted_are_left_out_and_counted_by_name(tmp_path):

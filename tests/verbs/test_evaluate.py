@@ -1,13 +1,17 @@
 """`evaluate` finds the split and the classes by itself, and refuses what does not fit."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import tiny_model
+from boxray import bundle
+from boxray.data import Conventions, read
 from boxray.errors import FormatError, SettingError
+from boxray.evaluation import evaluate as judge
 from boxray.verbs.evaluate import evaluate
 from boxray.verbs.evaluation_tables import evaluation
 from boxray.verbs.running import Running
@@ -68,6 +72,25 @@ def test_the_test_split_is_preferred_to_val(running, tmp_path):
         evaluate(running, folder).evaluation.images,
     )
     assert "val" == evaluate(running, folder, split="val").evaluation.split
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_data_without_splits_is_divided_as_in_the_models_training(
+    running, tmp_path, monkeypatch, seed
+):
+    folder = voc(tmp_path, names=("cat",) * 10)
+    (folder / "ImageSets/Main/val.txt").unlink()
+    states = replace(bundle.describe(*bundle.read(running.model)), recipe={"seed": seed})
+    monkeypatch.setattr(bundle, "describe", lambda *_: states)
+    judged, told = [], []
+    monkeypatch.setattr(
+        "boxray.verbs.evaluate.judge",
+        lambda detector, dataset, **how: judged.append(dataset) or judge(detector, dataset, **how),
+    )
+    evaluate(running, folder, on_image=lambda done, total: told.append((done, total)))
+    val = read(folder, "val", conventions=Conventions(split_seed=seed))
+    assert [s.path for s in val.samples] == [s.path for s in judged[0].samples]
+    assert [*((done, 10) for done in range(1, 11)), (1, 2), (2, 2)] == told
 
 
 def test_other_names_for_the_same_things_are_matched(running, tmp_path):

@@ -18,6 +18,7 @@ from jaxtyping import Bool, Float, Int
 
 from boxray.boxes import area, clip, upright
 from boxray.data.hierarchy import Hierarchy
+from boxray.data.partition import Divider
 from boxray.data.report import REPAIRED, SKIPPED, WARNING, Cause, Fault, Ledger
 from boxray.images import header
 
@@ -127,13 +128,14 @@ class Conventions:
     zero_based: VOC files that count pixels from 0. segments: polygons in YOLO files are meant, and
     the box around each is taken. merge_names: categories of a COCO file with one name are one.
     least_confidence: boxes of Open Images that a machine is less sure of are left out; people's
-    have 1.
+    have 1. split_seed: of the division into train and val, where no file divides the data.
     """
 
     zero_based: bool = False
     segments: bool = False
     merge_names: bool = False
     least_confidence: float = 0.0
+    split_seed: int = 0
 
 
 PLAIN = Conventions()
@@ -151,8 +153,13 @@ class Layout(Protocol):
     def splits(self) -> tuple[str, ...]:
         """Plain names of the splits it has, none where it is one whole; `trainval` is no split."""
 
-    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
-        """Every image of the split, or of all splits, each box and image in the ledger."""
+    def read(
+        self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
+    ) -> Reading:
+        """Every image of the split, or of all splits, each box and image in the ledger.
+
+        divider: what a split is made with, where the data set has none.
+        """
 
 
 def frame_of(path: Path, declared_hw: tuple[int, int] | None) -> Frame:

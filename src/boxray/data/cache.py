@@ -12,16 +12,19 @@ import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Int
 
 from boxray import __version__
 from boxray.data.dataset import Dataset
 from boxray.data.hierarchy import Hierarchy
+from boxray.data.partition import Grouping
 from boxray.data.report import Note, Report, Tally
 from boxray.errors import OutputError
 from boxray.files import write_atomically
@@ -48,6 +51,15 @@ class Cache:
 
     def get(self, key: str) -> Dataset | None:
         """The reading with this key, or None where there is none that is whole."""
+        content = self.content(key)
+        return None if content is None else _unpack(content)
+
+    def put(self, key: str, dataset: Dataset, seconds: float) -> None:
+        """Keep a reading that took so long; the least recently used make room."""
+        self.keep(key, lambda: _pack(dataset), dataset.roots, seconds)
+
+    def content(self, key: str) -> bytes | None:
+        """What is kept with this key, or None where there is nothing whole."""
         path = self.folder / f"{key}{SUFFIX}"
         try:
             content = path.read_bytes()
@@ -55,20 +67,22 @@ class Cache:
         except OSError:
             return None
         whole = hashlib.sha256(content[_DIGEST:]).digest() == content[:_DIGEST]
-        return _unpack(content[_DIGEST:]) if whole else None
+        return content[_DIGEST:] if whole else None
 
-    def put(self, key: str, dataset: Dataset, seconds: float) -> None:
-        """Keep a reading that took so long; the least recently used make room."""
+    def keep(
+        self, key: str, pack: Callable[[], bytes], roots: Iterable[Path], seconds: float
+    ) -> None:
+        """Keep what is packed and took so long; roots: of the data, where nothing is written."""
         if self.automatic and seconds < SLOW_S:
             return
         folder = self.folder.resolve()
-        if any(folder == r or r in folder.parents for r in map(Path.resolve, dataset.roots)):
+        if any(folder == r or r in folder.parents for r in map(Path.resolve, roots)):
             if self.automatic:  # a home that is itself a data set
                 return
             raise OutputError(f"the cache {self.folder} lies in the data, which is never changed.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            content = _pack(dataset)
+            content = pack()
             digest = hashlib.sha256(content).digest()
             write_atomically(self.folder / f"{key}{SUFFIX}", digest + content)
             kept = sorted(self.folder.glob(f"*{SUFFIX}"), key=lambda path: path.stat().st_mtime)
@@ -98,6 +112,28 @@ def key_of(places: Iterable[Path], how: Iterable[object]) -> str:
                 digest.update(os.fsencode(path))
                 digest.update(_state(path))
     return digest.hexdigest()
+
+
+def groups_of(
+    cache: Cache,
+    paths: Sequence[Path],
+    root: Path,
+    group: Grouping,
+) -> Int[np.ndarray, "n"]:
+    """What `group` says of these pictures of the data in `root`, kept until one of them changes."""
+    started = time.perf_counter()
+    digest = hashlib.sha256(json.dumps([FORM, __version__, "near-duplicates"]).encode())
+    for path in paths:
+        digest.update(os.fsencode(path))
+        digest.update(_state(path))
+    key = digest.hexdigest()
+    content = cache.content(key)
+    if content is not None:
+        return np.frombuffer(content, "<i8")
+    found = group(paths)
+    spent_s = time.perf_counter() - started
+    cache.keep(key, lambda: found.astype("<i8").tobytes(), [root], spent_s)
+    return found
 
 
 def _files(root: Path, seen: set[tuple[int, int]]) -> Iterator[Path]:

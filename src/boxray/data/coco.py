@@ -15,20 +15,11 @@ from typing import Any, TypeGuard
 from boxray.boxes import to_xywh
 from boxray.data.annotated import Annotated, Conventions, Found, Reading, frame_of, settle
 from boxray.data.coco_json import Compact, Entry, Row, categories_of, load
-from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.partition import Divider, in_order, plain
 from boxray.data.parts import AREA, CLASS_LIST, Part
 from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, UnsafeNameError
-from boxray.data.report import (
-    REFUSED,
-    REPAIRED,
-    SKIPPED,
-    WARNING,
-    Cause,
-    Fault,
-    Ledger,
-    cause_of,
-)
+from boxray.data.report import REFUSED, REPAIRED, SKIPPED, WARNING, Cause, Fault, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
 from boxray.records import FLAGS, Sample
 
@@ -51,9 +42,11 @@ class Layout:
         """The splits that have a file each; none where one file holds everything."""
         return in_order(name for name in self.files if name != WHOLE)
 
-    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+    def read(
+        self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
+    ) -> Reading:
         """Every image of the split, or of all splits; categories in the order of their ids."""
-        return _read(self, split, ledger, conventions.merge_names)
+        return _read(self, split, ledger, conventions.merge_names, divider)
 
 
 def recognise(path: Path) -> Layout | None:
@@ -85,7 +78,9 @@ def _split_name(path: Path) -> str:
     return path.stem.removeprefix("instances_")
 
 
-def _read(layout: Layout, split: str | None, ledger: Ledger, merge_names: bool) -> Reading:
+def _read(
+    layout: Layout, split: str | None, ledger: Ledger, merge_names: bool, divider: Divider
+) -> Reading:
     if WHOLE in layout.files or split is None:
         wanted = list(layout.files)
     else:
@@ -93,28 +88,28 @@ def _read(layout: Layout, split: str | None, ledger: Ledger, merge_names: bool) 
     readings = []
     for name in wanted:
         part = split if name == WHOLE else None
-        readings.append(_read_file(layout, name, part, ledger, merge_names))
+        readings.append(_read_file(layout, name, part, ledger, merge_names, divider))
     names = dict.fromkeys(name for reading in readings for name in reading.classes)
     return Reading(tuple(names), tuple(image for reading in readings for image in reading.images))
 
 
 def _read_file(
-    layout: Layout, name: str, part: str | None, ledger: Ledger, merge_names: bool
+    layout: Layout, name: str, part: str | None, ledger: Ledger, merge_names: bool, divider: Divider
 ) -> Reading:
-    """The images of one file, or of the part of it that is split off by hash."""
+    """The images of one file, or of a part of it."""
     path = layout.files[name]
     document = load(path)
     categories = categories_of(document["categories"], path, ledger, merge_names)
     entries = _entries(document["images"], path, ledger)
     wanted = set(entries)
+    finder = Finder(_picture_folders(layout.root, path, name))
     if part is not None:
-        ledger.remark(WARNING, path, DERIVED_NOTE)
-        names = derived_part([str(entry.get("file_name")) for entry in entries.values()], part)
-        wanted = {key for key, entry in entries.items() if str(entry.get("file_name")) in names}
+        names = {key: str(entry.get("file_name")) for key, entry in entries.items()}
+        chosen = divider.part({n: finder.get(n) for n in names.values()}, part, path, ledger)
+        wanted = {key for key, file in names.items() if file in chosen}
     found = _Annotations(path, categories, entries, wanted, ledger)
     labelled = "annotations" in document
     found.read(document.pop("annotations", []))
-    finder = Finder(_picture_folders(layout.root, path, name))
     images = []
     for key in (key for key in entries if key in wanted):
         image = _image(entries[key], found.rows.pop(key, []), path, finder, ledger)

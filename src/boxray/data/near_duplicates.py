@@ -6,6 +6,7 @@ all but a few bits. Flips and turns do not.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -91,5 +92,10 @@ def near_duplicate_groups(
             pass  # whoever reads the picture tells
         if on_image is not None:
             on_image(row + 1, len(paths))
-    found = pairs(np.array(hashes, bool).reshape(-1, BITS))
-    return groups(len(paths), ((rows[one], rows[other]) for one, other in found.tolist()))
+    every = np.array(hashes, bool).reshape(-1, BITS)
+    # each hash once: of n pictures of one colour there are n(n - 1)/2 pairs
+    _, first, which = np.unique(every, axis=0, return_index=True, return_inverse=True)
+    same = enumerate(first[which.ravel()].tolist())
+    alike = first[pairs(every[first])].tolist()
+    links = ((rows[one], rows[other]) for one, other in itertools.chain(same, alike))
+    return groups(len(paths), links)

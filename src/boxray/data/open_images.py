@@ -7,6 +7,7 @@ boxes is needed. Source: storage.googleapis.com/openimages/web/download_v7.html.
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,9 +28,9 @@ from boxray.data.classes import has_control_characters
 from boxray.data.csv_rows import first_line, rows
 from boxray.data.hierarchy import read_hierarchy
 from boxray.data.label_tables import CLASS_HEADERS, Verified, read_classes, read_verified
-from boxray.data.partition import DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.partition import Divider, in_order, plain
 from boxray.data.pictures import by_name, by_stem, without_suffix
-from boxray.data.report import SKIPPED, WARNING, Cause, Ledger, cause_of
+from boxray.data.report import SKIPPED, Cause, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
 
 EXPECTED = "a CSV table with the columns ImageID, LabelName, XMin, XMax, YMin, YMax"
@@ -59,9 +60,11 @@ class Layout:
         """The splits that have a table each; none where one table holds everything."""
         return in_order(name for name in self.tables if name != WHOLE)
 
-    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+    def read(
+        self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
+    ) -> Reading:
         """Every image of the split, or of all, of boxes with `least_confidence`."""
-        return read(self, split, ledger, conventions.least_confidence)
+        return read(self, split, ledger, divider, conventions.least_confidence)
 
 
 def recognise(path: Path) -> Layout | None:
@@ -132,7 +135,11 @@ def _list_of_classes(files: Sequence[Path]) -> Path | None:
 
 
 def read(
-    layout: Layout, split: str | None, ledger: Ledger, least_confidence: float = 0.0
+    layout: Layout,
+    split: str | None,
+    ledger: Ledger,
+    divider: Divider,
+    least_confidence: float = 0.0,
 ) -> Reading:
     """Every image of the split, or of all splits.
 
@@ -152,7 +159,7 @@ def read(
     for name in _wanted(layout, split):
         part = split if name == WHOLE else None
         one = _Split(layout, name, styles[name], names, ledger, least_confidence)
-        images += one.read(part)
+        images += one.read(part, divider)
     return Reading(classes, tuple(images), hierarchy or None)
 
 
@@ -211,15 +218,15 @@ class _Split:
     def path(self) -> Path:
         return self.layout.tables[self.name]
 
-    def read(self, part: str | None) -> Iterator[Annotated]:
-        """Its images, or those of the part that is split off by hash."""
+    def read(self, part: str | None, divider: Divider) -> Iterator[Annotated]:
+        """Its images, or those of the part that is wanted of a whole without splits."""
         folders = _picture_folders(self.layout.root, self.path, self.name)
         pictures = by_name(folders) if self.style.file_names else by_stem(folders)
         own = [image for image, path in pictures.items() if self._is_own(path)]
         wanted = None
         if part is not None:
-            self.ledger.remark(WARNING, self.path, DERIVED_NOTE)
-            wanted = derived_part([*self._images(), *own], part)
+            shown = {image: pictures.get(image) for image in (*self._images(), *own)}
+            wanted = divider.part(shown, part, self.path, self.ledger)
         table = BoxTable(self.path, self.style, self.names, pictures, self.ledger, wanted)
         table.read(self.least_confidence)
         self._write_down_missing(table)
@@ -242,7 +249,8 @@ class _Split:
 
     def _images(self) -> Iterable[str]:
         column = self.style.columns["ImageID"]
-        return (fields[column] for _, fields in rows(self.path) if len(fields) > column)
+        table = itertools.islice(rows(self.path), 1, None)  # without its header
+        return (fields[column] for _, fields in table if len(fields) > column)
 
     def _verified(self, pictures: Mapping[str, Path]) -> dict[str, Verified]:
         path = self.layout.labels.get(self.name)

@@ -1,16 +1,22 @@
-"""Splits of a data set: their names, and one made by hashing where the data set has none."""
+"""Splits of a data set: their names, and one made where the data set has none."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from jaxtyping import Int
+
+from boxray.data.near_duplicates import near_duplicate_groups
+from boxray.data.report import WARNING, Ledger
 
 DERIVED = ("train", "val")
-DERIVED_NOTE = (
-    "this data set has no splits: by the hash of its file name every fifth image is in 'val', "
-    "the others are in 'train'"
-)
+Grouping: TypeAlias = Callable[[Sequence[Path]], Int[np.ndarray, "n"]]
 _ORDER = ("train", "val", "test")
 _ALIASES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 
@@ -26,13 +32,70 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (*(name != known for known in _ORDER), name)))
 
 
-def derived_part(names: Sequence[str], split: str) -> frozenset[str]:
-    """The names that belong to `train` or to `val`, which is the fifth with the lowest hashes.
+def held_out(names: Sequence[str], groups: Sequence[int], *, seed: int = 0) -> frozenset[str]:
+    """A fifth of the names, in whole groups: those that the hashes of names and seed put first.
 
-    The same on every machine and in every order; where there are two names, no part is empty.
+    groups: names of one number stay together; if all have the same, each name is on its own. The
+    same on every machine and in every order. A fifth but for less than the largest group; where
+    there are two names, neither this part nor the rest is empty.
     """
-    ranked = sorted(
-        set(names), key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).digest()
+    group_of = dict(zip(names, groups, strict=True))
+    lots = {name: _lot(name, seed) for name in group_of}
+    members: dict[int | str, list[str]] = {}
+    alike = len(set(group_of.values())) == 1
+    for name in sorted(lots, key=lots.__getitem__):
+        members.setdefault(name if alike else group_of[name], []).append(name)
+    if len(members) < 2:
+        return frozenset()
+    room, chosen = max(1, round(len(lots) / 5)), list[str]()
+    for group in members.values():
+        if len(chosen) + len(group) <= room:
+            chosen += group
+    smallest = min(members.values(), key=len)
+    return frozenset(chosen or smallest)
+
+
+def _lot(name: str, seed: int) -> bytes:
+    text = f"{seed}:{name}" if seed else name
+    return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
+
+
+@dataclass(frozen=True)
+class Divider:
+    """Divides a data set without splits into `train` and `val`, for the readers of all formats.
+
+    seed: another one is another division. group: for each picture the number of the first one that
+    shows the same.
+    """
+
+    seed: int = 0
+    group: Grouping = near_duplicate_groups
+
+    def part(
+        self, pictures: Mapping[str, Path | None], split: str, place: Path, ledger: Ledger
+    ) -> frozenset[str]:
+        """The names that belong to the split, remarked in the ledger under `place`.
+
+        pictures: of every name the picture; a name without one is on its own.
+        """
+        names = sorted(pictures)
+        paths = {name: path for name in names if (path := pictures[name]) is not None}
+        rows = {name: row for row, name in enumerate(names)}
+        own = list(paths)
+        groups = list(range(len(names)))
+        for name, leader in zip(own, self.group(list(paths.values())).tolist(), strict=True):
+            groups[rows[name]] = rows[own[leader]]
+        validation = held_out(names, groups, seed=self.seed)
+        ledger.remark(WARNING, place, _note(groups, self.seed))
+        return validation if split == "val" else frozenset(names) - validation
+
+
+def _note(groups: Sequence[int], seed: int) -> str:
+    alike = len(groups) - len(set(groups))
+    together = f"; {alike} near-duplicates stay with their likes" if alike else ""
+    if groups and alike == len(groups) - 1 > 0:
+        together = "; all pictures are alike, so near-duplicates are in both"
+    return (
+        f"this data set has no splits: by hash of names and seed {seed} a fifth of its images is "
+        f"in 'val', the others are in 'train'{together}"
     )
-    held_out = min(max(1, round(len(ranked) / 5)), len(ranked) - 1) if ranked else 0
-    return frozenset(ranked[:held_out] if split == "val" else ranked[held_out:])

@@ -73,6 +73,13 @@ class Finder:
         where = ", ".join(str(folder) for folder in self.folders)
         raise Fault(f"there is no picture {name[:80]!r} in {where}", Cause.NO_PICTURE)
 
+    def get(self, name: object) -> Path | None:
+        """The picture of this name, or None where there is none that may be opened."""
+        try:
+            return self.find(name)
+        except Fault:
+            return None
+
 
 def _unsafe(name: str) -> str:
     """Why a file name must not be followed, or nothing."""

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from boxray.data.annotated import PLAIN, Annotated, Conventions, Layout, Reading
-from boxray.data.cache import Cache, key_of
+from boxray.data.cache import Cache, groups_of, key_of
 from boxray.data.classes import ClassMap
 from boxray.data.dataset import Dataset
 from boxray.data.formats import recognise
-from boxray.data.partition import DERIVED, plain
+from boxray.data.near_duplicates import near_duplicate_groups
+from boxray.data.partition import DERIVED, Divider, Grouping, plain
 from boxray.data.report import WARNING, Ledger, Report
 from boxray.errors import FormatError
 from boxray.records import Sample, Truths
@@ -29,6 +32,7 @@ class Manner:
     conventions: Conventions = PLAIN
     strict: bool = False
     cache: Cache | None = None
+    on_picture: Callable[[int, int], None] | None = None
 
     def read(
         self, folder: Path | str, split: str | None = None, classes: ClassMap | None = None
@@ -42,6 +46,7 @@ class Manner:
             conventions=self.conventions,
             strict=self.strict,
             cache=self.cache,
+            on_picture=self.on_picture,
         )
 
     def splits(self, folder: Path | str) -> tuple[str, ...]:
@@ -50,7 +55,7 @@ class Manner:
 
 
 def splits(folder: Path | str, format: str | None = None) -> tuple[str, ...]:  # noqa: A002
-    """The splits of the data set in `folder`: its own, or train and val made by hashing names."""
+    """The splits of the data set in `folder`: its own, or train and val that `read` makes."""
     return recognise(Path(folder), format).splits or DERIVED
 
 
@@ -63,24 +68,30 @@ def read(
     conventions: Conventions = PLAIN,
     strict: bool = False,
     cache: Cache | None = None,
+    on_picture: Callable[[int, int], None] | None = None,
 ) -> Dataset:
     """The data set in `folder` (or behind its COCO, YAML or CSV file), or one split of it.
 
     classes: the classes that are wanted and their synonyms; without it all classes are kept, in
     the order that the format gives them, or by name where it gives none (VOC). format: a name in
     the table of formats, where the folder does not tell. conventions: what its files cannot say.
-    Without splits of its own a data set is divided 80/20 by the hash of its file names. The files
-    are only ever read. strict: whatever had to be repaired, skipped or refused is a FormatError,
-    but not boxes of classes that are not wanted. cache: where the reading is kept, and found again
-    as long as no file changed. Raises FormatError where it is no data set, or has no such split.
+    Without splits of its own a data set is divided 80/20 by the hash of its file names and the
+    `split_seed` of the conventions, near-duplicates together: for that every picture is decoded,
+    once where there is a cache; on_picture is told after each how many of how many are done. The
+    files are only ever read. strict: whatever had to be repaired, skipped or refused is a
+    FormatError, but not boxes of classes that are not wanted. cache: where the reading is kept, and
+    found again as long as no file changed. Raises FormatError where it is no data set, or has no
+    such split.
     """
     folder = Path(folder)
     layout = recognise(folder, format)
     wanted = None if split is None else _existing(split, layout, folder)
     if cache is None:
-        dataset = _read(layout, wanted, classes, conventions)
+        group = partial(near_duplicate_groups, on_image=on_picture)
+        dataset = _read(layout, wanted, classes, conventions, group)
     else:
-        dataset = _kept(cache, folder, layout, (wanted, classes, format, conventions))
+        how = (wanted, classes, format, conventions)
+        dataset = _kept(cache, folder, layout, how, on_picture)
     if strict:
         _refuse_losses(dataset.report, folder)
     return dataset
@@ -91,6 +102,7 @@ def _kept(
     folder: Path,
     layout: Layout,
     how: tuple[str | None, ClassMap | None, str | None, Conventions],
+    on_picture: Callable[[int, int], None] | None,
 ) -> Dataset:
     """What the cache keeps of this very state of the files, else a reading that it keeps now."""
     started, places = time.perf_counter(), list(dict.fromkeys((folder, layout.root)))
@@ -99,17 +111,23 @@ def _kept(
     if found is not None:
         return found
     split, classes, _, conventions = how
-    dataset = _read(layout, split, classes, conventions)
+    look = partial(near_duplicate_groups, on_image=on_picture)
+    group = partial(groups_of, cache, root=layout.root, group=look)
+    dataset = _read(layout, split, classes, conventions, group)
     if key == key_of(places, how):  # nothing changed while it was read
         cache.put(key, dataset, time.perf_counter() - started)
     return dataset
 
 
 def _read(
-    layout: Layout, split: str | None, classes: ClassMap | None, conventions: Conventions
+    layout: Layout,
+    split: str | None,
+    classes: ClassMap | None,
+    conventions: Conventions,
+    group: Grouping,
 ) -> Dataset:
     ledger = Ledger()
-    reading = layout.read(split, ledger, conventions)
+    reading = layout.read(split, ledger, conventions, Divider(conventions.split_seed, group))
     samples, names = _label(reading, classes, ledger)
     report = ledger.close(len(samples), sum(len(sample.truths) for sample in samples))
     name = layout.root.resolve().name

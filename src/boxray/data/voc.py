@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
@@ -27,20 +27,11 @@ from boxray.data.annotated import (
     without_repeats,
 )
 from boxray.data.classes import has_control_characters
-from boxray.data.partition import DERIVED, DERIVED_NOTE, derived_part, in_order, plain
+from boxray.data.partition import DERIVED, Divider, in_order, plain
 from boxray.data.parts import UNLABELLED, WHOLE, Part, written_number
 from boxray.data.pictures import by_stem, without_suffix
 from boxray.data.plain_xml import read_xml
-from boxray.data.report import (
-    REFUSED,
-    REPAIRED,
-    SKIPPED,
-    WARNING,
-    Cause,
-    Fault,
-    Ledger,
-    cause_of,
-)
+from boxray.data.report import REFUSED, REPAIRED, SKIPPED, Cause, Fault, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
 from boxray.records import Sample
 
@@ -73,9 +64,11 @@ class Layout:
             names |= set(DERIVED)
         return in_order(names)
 
-    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+    def read(
+        self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
+    ) -> Reading:
         """Every image of the split, or of all; class names are those of the whole data set."""
-        return _read(self, split, ledger, conventions.zero_based)
+        return _read(self, split, ledger, conventions.zero_based, divider)
 
 
 def recognise(folder: Path) -> Layout | None:
@@ -118,13 +111,16 @@ def _is_per_class(path: Path) -> bool:
     )
 
 
-def _read(layout: Layout, split: str | None, ledger: Ledger, zero_based: bool) -> Reading:
+def _read(
+    layout: Layout, split: str | None, ledger: Ledger, zero_based: bool, divider: Divider
+) -> Reading:
     pictures = by_stem(layout.pictures)
     annotations = {path.stem: path for path in sorted(layout.annotations.glob("*.xml"), key=str)}
     own = [s for s, path in pictures.items() if ".." not in path.relative_to(layout.root).parts]
     classes: set[str] = set()
     images = []
-    for stem in _stems(layout, split, ledger, [*annotations, *own]):
+    known = {stem: pictures.get(stem) for stem in (*annotations, *own)}
+    for stem in _stems(layout, split, ledger, known, divider):
         annotation = annotations.pop(stem, None)
         reader = _Image(stem, annotation, pictures.get(stem), ledger, zero_based)
         images += [image] if (image := reader.read()) else []
@@ -151,25 +147,23 @@ def _lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def _stems(layout: Layout, split: str | None, ledger: Ledger, known: list[str]) -> list[str]:
-    """The image names of a split in the order of its list, each once."""
+def _stems(
+    layout: Layout,
+    split: str | None,
+    ledger: Ledger,
+    known: Mapping[str, Path | None],
+    divider: Divider,
+) -> list[str]:
+    """The image names of a split in the order of its list, each once; known: their pictures."""
+    if split in DERIVED and split not in layout.lists:
+        place = layout.lists.get("trainval", layout.root)
+        stems = _listed(layout, ["trainval"], ledger) if layout.lists else sorted(known)
+        part = divider.part({stem: known.get(stem) for stem in stems}, split, place, ledger)
+        return [stem for stem in stems if stem in part]
     if not layout.lists:
-        stems = sorted(set(known))
-        return stems if split is None else _derived(stems, split, layout.root, ledger)
-    if split in layout.lists:
-        wanted = [split]
-    elif split in DERIVED:
-        stems = _listed(layout, ["trainval"], ledger)
-        return _derived(stems, split, layout.lists["trainval"], ledger)
-    else:
-        wanted = [name for name in in_order(layout.lists) if split is None or name in DERIVED]
-    return _listed(layout, wanted, ledger)
-
-
-def _derived(stems: list[str], split: str, place: Path, ledger: Ledger) -> list[str]:
-    ledger.remark(WARNING, place, DERIVED_NOTE)
-    part = derived_part(stems, split)
-    return [stem for stem in stems if stem in part]
+        return sorted(known)
+    wanted = [name for name in in_order(layout.lists) if split is None or name in DERIVED]
+    return _listed(layout, [split] if split in layout.lists else wanted, ledger)
 
 
 def _listed(layout: Layout, wanted: Iterable[str], ledger: Ledger) -> list[str]:

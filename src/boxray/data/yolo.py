@@ -29,7 +29,7 @@ from boxray.data.annotated import (
     settle,
     without_repeats,
 )
-from boxray.data.partition import DERIVED_NOTE, derived_part, in_order
+from boxray.data.partition import Divider, in_order
 from boxray.data.parts import CLASS_LIST, UNLABELLED, Part, written_number
 from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, without_suffix
@@ -67,12 +67,14 @@ class Layout:
         """The splits that have a list or a folder each."""
         return in_order(name for name in self.parts.sources if name != WHOLE)
 
-    def read(self, split: str | None, ledger: Ledger, conventions: Conventions) -> Reading:
+    def read(
+        self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
+    ) -> Reading:
         """Every image of the split, or of all; where no file names the classes, numbers do."""
         for remark in self.parts.remarks:
             ledger.remark(WARNING, self.parts.named_by, remark)
         reader = _Reader(self.parts, conventions.segments, ledger)
-        images = tuple(reader.images(_entries(self, split, ledger)))
+        images = tuple(reader.images(_entries(self, split, ledger, divider)))
         reader.close()
         names = self.parts.names or tuple(str(n) for n in range(max(reader.used, default=-1) + 1))
         return Reading(names, images)
@@ -92,7 +94,7 @@ class Entry(NamedTuple):
     label: Path | None
 
 
-def _entries(layout: Layout, split: str | None, ledger: Ledger) -> list[Entry]:
+def _entries(layout: Layout, split: str | None, ledger: Ledger, divider: Divider) -> list[Entry]:
     """The images of a split, each once, in the order of its list or by name."""
     sources = layout.parts.sources
     if WHOLE in sources or split is None:
@@ -100,15 +102,21 @@ def _entries(layout: Layout, split: str | None, ledger: Ledger) -> list[Entry]:
     else:
         wanted = ["train", "val"] if split == "trainval" else [split]
     found: dict[str, Entry] = {}
+    seen: dict[str, str] = {}  # the same names wherever the data lies
     for source in (source for name in wanted for source in sources[name]):
         entries = _in_folder(source) if source.suffix != ".txt" else _in_list(source, layout.root)
         for entry in entries:
             found.setdefault(entry.name, entry)
+            seen[entry.name] = entry.name if source.suffix == ".txt" else _seen(entry, layout.root)
     if WHOLE not in sources or split is None:
         return list(found.values())
-    ledger.remark(WARNING, layout.root, DERIVED_NOTE)
-    part = derived_part(list(found), split)
-    return [entry for name, entry in found.items() if name in part]
+    pictures = {seen[name]: entry.picture for name, entry in found.items()}
+    part = divider.part(pictures, split, layout.root, ledger)
+    return [entry for name, entry in found.items() if seen[name] in part]
+
+
+def _seen(entry: Entry, root: Path) -> str:
+    return Path(os.path.relpath(entry.name, root)).as_posix()
 
 
 def _in_folder(folder: Path) -> Iterator[Entry]:
@@ -150,10 +158,7 @@ def _in_list(path: Path, root: Path) -> Iterator[Entry]:
         stem = without_suffix(line) or line
         picture = within(root, line)
         if picture is None:
-            try:
-                picture = finder.find(line.replace("\\", "/").rpartition("/")[2])
-            except FormatError:
-                picture = None
+            picture = finder.get(line.replace("\\", "/").rpartition("/")[2])
         swapped = "/labels/".join(stem.rsplit("/images/", 1))
         label = within(root, f"{swapped}.txt") or within(root, f"{stem}.txt")
         yield Entry(line, picture, label)

@@ -84,7 +84,8 @@ def train(
     folder.require_new()
     began = time.perf_counter() if started is None else started
     with folder.locked(), Signals() as signals:
-        prepared = prepare(settings)
+        watcher = watcher or Watcher()
+        prepared = prepare(settings, watcher.compared)
         folder.write_settings(prepared.resolved.to_json())
         parts = {"train": prepared.train, "val": prepared.val}
         pictures = {name: [s.path for s in part.samples] for name, part in parts.items()}
@@ -94,7 +95,7 @@ def train(
             spent = time.perf_counter() - began + prepared.closing_s
             budget_s = training.clock.budget_s
             training.clock.budget_s = max(budget_s / 2, budget_s - spent)
-        return _run(training, signals, watcher or Watcher())
+        return _run(training, signals, watcher)
 
 
 def resume(run: Path, watcher: Watcher | None = None) -> TrainResult:
@@ -109,7 +110,7 @@ def resume(run: Path, watcher: Watcher | None = None) -> TrainResult:
     watcher = watcher or Watcher()
     with folder.locked(), Signals() as signals:
         folder.sweep()
-        prepared = prepare(request_of(resolved, folder.path))
+        prepared = prepare(request_of(resolved, folder.path), watcher.compared)
         now = prepared.resolved.values["fingerprint"]
         if now != resolved.values["fingerprint"]:
             raise SettingError(

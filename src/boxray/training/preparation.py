@@ -6,9 +6,10 @@ import copy
 import os
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
@@ -29,6 +30,8 @@ from boxray.training.settings import (
     default_epochs,
     resolve,
 )
+
+OnPicture: TypeAlias = Callable[[int, int], None]
 
 COARSEST = 32  # pixels; the sides of every canvas are multiples of it
 NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
@@ -63,16 +66,17 @@ class Prepared:
         return max(1, round(steps))
 
 
-def prepare(settings: TrainSettings) -> Prepared:
+def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Prepared:
     """Read the data, find classes and priors, build the recipe, and time a few steps.
 
+    on_picture: told how many of how many were compared, where the data has to be divided.
     Raises FormatError for data that cannot be learned from, SettingError for a bad request.
     """
     keep_freed_memory()
     _require_device(settings.device)
     torch.set_num_threads(settings.threads or _processors())
     torch.manual_seed(settings.seed)
-    train, val = read_data(settings)
+    train, val = read_data(settings, on_picture)
     chosen = blueprint(settings.recipe)
     size = settings.size or chosen.size
     canvas_hw = canvas_of(train, size)
@@ -115,15 +119,19 @@ def _estimated(
     return Prepared(recipe, train, val, resolved, training_s + validating_s, val_s + EXPORT_S)
 
 
-def read_data(settings: TrainSettings) -> tuple[Dataset, Dataset]:
+def read_data(
+    settings: TrainSettings, on_picture: OnPicture | None = None
+) -> tuple[Dataset, Dataset]:
     """The parts to learn from and to check on, of all folders.
 
     Both on one list of classes: the user's, else what the part to learn from names.
     """
     classes = None if settings.classes is None else data.read_class_file(settings.classes)
-    train = _read_part(settings, settings.split, ("train",), classes)
+    manner = replace(settings.manner, on_picture=on_picture)
+    train = _read_part(settings.data, manner, settings.split, ("train",), classes)
     known = classes or data.ClassMap(train.classes)
-    val = _read_part(settings, settings.val_split, ("val", "valid", "test"), known)
+    usual = ("val", "valid", "test")
+    val = _read_part(settings.data, manner, settings.val_split, usual, known)
     if not any(len(sample.truths) for sample in train.samples):
         raise FormatError(
             f"{', '.join(map(str, settings.data))}: no boxes in the part '{train.split}', "
@@ -138,16 +146,15 @@ def _require_device(device: str) -> None:
 
 
 def _read_part(
-    settings: TrainSettings,
+    folders: Sequence[Path],
+    manner: data.Manner,
     wanted: str | None,
     usual: tuple[str, ...],
     classes: data.ClassMap | None,
 ) -> Dataset:
     """One part of every folder, together, without the pictures that nobody annotated."""
-    manner = settings.manner
     read = [
-        manner.read(folder, _split_of(folder, manner, wanted, usual), classes)
-        for folder in settings.data
+        manner.read(folder, _split_of(folder, manner, wanted, usual), classes) for folder in folders
     ]
     part = data.merge(read) if len(read) > 1 else read[0]
     return replace(part, samples=tuple(s for s in part.samples if s.labelled))

@@ -59,7 +59,9 @@ class TrainSettings:
     @property
     def manner(self) -> Manner:
         """How the data is read; without a named cache, with the user's own."""
-        conventions = Conventions(self.voc_zero_based, self.segments, self.merge_names)
+        conventions = Conventions(
+            self.voc_zero_based, self.segments, self.merge_names, split_seed=self.seed
+        )
         cache = default_cache() if self.cache is None else Cache(self.cache)
         return Manner(self.format, conventions, self.strict, cache)
 

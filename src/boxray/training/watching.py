@@ -20,6 +20,8 @@ from rich.progress import (
 from boxray.training.preparation import Prepared, class_counts
 from boxray.training.schedule import Clock
 
+COMPARED_PER_LINE = 1000  # pictures, some five seconds
+
 
 class Signals:
     """Notes the first SIGINT, SIGTERM or SIGHUP, for the loop to end well; the second kills."""
@@ -67,6 +69,13 @@ class Watcher:
         """One line."""
         if self.console is not None:
             self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def compared(self, done: int, total: int) -> None:
+        """A line now and then while many pictures are compared, to divide data without splits."""
+        if done % COMPARED_PER_LINE == 0:
+            self.say(
+                f"Comparing pictures, so that near-duplicates stay together: {done} of {total}"
+            )
 
     def start(self, prepared: Prepared, clock: Clock) -> None:
         """What will be done, on what, and when it will be over."""

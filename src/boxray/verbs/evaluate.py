@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from boxray import data, explain
+from boxray import bundle, data, explain
 from boxray.data.classes import ClassMap, read_class_file
 from boxray.errors import FormatError, SettingError
 from boxray.evaluation import Evaluation
@@ -59,11 +59,13 @@ def evaluate(
 
     split: `test` where there is one, else `val`, if not given. classes: a class file whose
     synonyms say what the data's names mean; without it names are matched to the model's own.
-    manner: how the data is read. waterfall: count, too, at which stage objects are lost.
-    on_image: told after each picture how many of how many are done.
+    manner: how the data is read; data without splits is divided as in the model's training, by its
+    seed. waterfall: count, too, at which stage objects are lost. on_image: told after each picture
+    how many of how many are done, first of those that are compared where data has to be divided.
     Raises FormatError, SettingError or ModelError where the parts do not fit.
     """
     splits = manner.splits(folder)
+    manner = replace(_as_trained(manner, running.model), on_picture=on_image)
     chosen = split or next((name for name in PREFERRED_SPLITS if name in splits), None)
     if chosen is None:
         raise FormatError(f"{folder} has neither test nor val, but {splits}: add --split NAME.")
@@ -100,3 +102,10 @@ def evaluate(
         waterfall=fallen,
         notes=notes_of(dataset.report),
     )
+
+
+def _as_trained(manner: data.Manner, model: str | Path) -> data.Manner:
+    """The manner with the seed of the model's training: what it learned from stays in train."""
+    seed = bundle.describe(*bundle.read(model)).recipe.get("seed")
+    conventions = replace(manner.conventions, split_seed=seed if isinstance(seed, int) else 0)
+    return replace(manner, conventions=conventions)
