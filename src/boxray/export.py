@@ -37,7 +37,7 @@ OPSET = 17
 # with which Darknet shows its detections
 DARKNET_THRESHOLDS = Thresholds(score_threshold=0.25, iou_threshold=0.45)
 # of the settings: paths, which are nobody's business, and what the metadata says elsewhere
-PRIVATE = ("data", "output", "classes", "classes_found", "priors")
+PRIVATE = ("data", "output", "classes", "start", "classes_found", "priors")
 HALF = ".half"  # what the name of a weight stored in 16 bits ends in
 
 
@@ -265,6 +265,17 @@ def as_stored(network: nn.Module, content: bytes) -> nn.Module:
     For comparisons of the engines. Raises ModelError if the file holds another network.
     """
     plain = folded(network)
+    weights = stored_weights(content)
+    wanted = plain.state_dict()
+    try:
+        plain.load_state_dict({name: weights[name] for name in wanted})
+    except (KeyError, RuntimeError) as error:
+        raise ModelError(f"the model file holds another network: {error}.") from error
+    return plain
+
+
+def stored_weights(content: bytes) -> dict[str, torch.Tensor]:
+    """The weights in a model file, in single precision, by their names in the folded network."""
     graph = onnx.load_from_string(content).graph
     weights = {
         weight.name.removesuffix(HALF): torch.tensor(numpy_helper.to_array(weight)).float()
@@ -273,12 +284,7 @@ def as_stored(network: nn.Module, content: bytes) -> nn.Module:
     for node in graph.node:
         if node.op_type == "Identity" and node.input[0] in weights:  # equal weights: stored once
             weights[node.output[0]] = weights[node.input[0]]
-    wanted = plain.state_dict()
-    try:
-        plain.load_state_dict({name: weights[name] for name in wanted})
-    except (KeyError, RuntimeError) as error:
-        raise ModelError(f"the model file holds another network: {error}.") from error
-    return plain
+    return weights
 
 
 def folded(network: nn.Module) -> nn.Module:

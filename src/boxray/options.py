@@ -222,6 +222,15 @@ Recipe = Annotated[
     str,
     typer.Option("--recipe", metavar="NAME", help=f"One of: {', '.join(recipes.TABLE)}."),
 ]
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--start",
+        metavar="MODEL",
+        help="Begin with this model's weights: a name, .onnx file or run folder; imagenet for the "
+        "backbone's alone. The shipped model if unset, where the recipe is its own.",
+    ),
+]
 Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="The .weights file of a Darknet MODEL.cfg."),

@@ -31,6 +31,7 @@ def _train(
         Path | None, typer.Option("--output", help="The run's folder; runs/NAME if unset.")
     ] = None,
     recipe: options.Recipe = recipes.DEFAULT,
+    start: options.Start = None,
     minutes: options.Minutes = None,
     epochs: options.Epochs = None,
     classes: options.ClassFile = None,
@@ -60,6 +61,7 @@ def _train(
         raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
     chosen = train.TrainOptions(
         recipe=recipe,
+        start=start,
         minutes=minutes,
         epochs=epochs,
         classes=classes,

@@ -32,6 +32,7 @@ from boxray.training.preparation import Prepared, prepare
 from boxray.training.run_folder import SETTINGS, RunFolder
 from boxray.training.schedule import Clock, Schedule
 from boxray.training.settings import TrainSettings, read_resolved, request_of
+from boxray.training.transfer import start_from
 from boxray.training.validation import validate
 from boxray.training.watching import Signals, Watcher
 
@@ -86,6 +87,7 @@ def train(
     with folder.locked(), Signals() as signals:
         watcher = watcher or Watcher()
         prepared = prepare(settings, watcher.compared)
+        _start(prepared, watcher)
         folder.write_settings(prepared.resolved.to_json())
         parts = {"train": prepared.train, "val": prepared.val}
         pictures = {name: [s.path for s in part.samples] for name, part in parts.items()}
@@ -117,10 +119,12 @@ def resume(run: Path, watcher: Watcher | None = None) -> TrainResult:
                 f"the data changed since this training began (fingerprint {now[:12]}…, then "
                 f"{resolved.values['fingerprint'][:12]}…). Start a new training: boxray train."
             )
-        training = _begin(prepared, folder)
         found, complaints = checkpoints.newest(folder.path)
         for complaint in complaints:
             watcher.say(f"{complaint} Going back to the one before.")
+        if found is None:
+            _start(prepared, watcher)
+        training = _begin(prepared, folder)
         if found is not None:
             _restore(training, found)
         elif complaints:
@@ -131,6 +135,13 @@ def resume(run: Path, watcher: Watcher | None = None) -> TrainResult:
                 "model is written. To train longer, start anew: boxray train --epochs N."
             )
         return _run(training, signals, watcher)
+
+
+def _start(prepared: Prepared, watcher: Watcher) -> None:
+    """Fill the network with the weights of the model that the training starts from, if any."""
+    if prepared.start is not None:
+        known = start_from(prepared.start, prepared.recipe, prepared.train)
+        watcher.started_from(prepared.start.model.name, known, len(prepared.train.classes))
 
 
 def _begin(prepared: Prepared, folder: RunFolder) -> Training:

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 
-from boxray import data
+from boxray import data, recipes
 from boxray.boxes import like
 from boxray.data import Dataset
 from boxray.engines.pytorch import normalise
@@ -30,9 +30,11 @@ from boxray.training.settings import (
     default_epochs,
     resolve,
 )
+from boxray.training.transfer import IMAGENET, Start, read_start
 
 OnPicture: TypeAlias = Callable[[int, int], None]
 
+DEFAULT_START = "default"  # the shipped detector
 COARSEST = 32  # pixels; the sides of every canvas are multiples of it
 NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
 MOST_VALIDATIONS = 12
@@ -46,11 +48,13 @@ EXPORT_S = 5.0  # seconds to write checkpoint and model at the end
 class Prepared:
     """A training about to start.
 
+    start: the model whose weights the network is to be filled with, None where it keeps its own.
     estimate_s: how long it will take, validation included; closing_s: the part of it after the
     last step, for the last validation and the export.
     """
 
     recipe: Recipe
+    start: Start | None
     train: Dataset
     val: Dataset
     resolved: Resolved
@@ -82,7 +86,11 @@ def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Pre
     canvas_hw = canvas_of(train, size)
     priors = chosen.priors(box_sizes(train, canvas_hw))
     recipe = chosen.build(len(train.classes), priors, canvas_hw)
+    wanted = settings.start or (DEFAULT_START if settings.recipe == recipes.DEFAULT else IMAGENET)
+    start = None if wanted == IMAGENET else read_start(wanted)
     derived: dict[str, Any] = {
+        "start": wanted,
+        "start_seal": None if start is None else start.model.sha256,
         "classes_found": list(train.classes),
         "priors": priors,
         "images": len(train.samples),
@@ -98,11 +106,16 @@ def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Pre
     }
     if settings.minutes is None:
         derived["epochs"] = round(default_epochs(len(train.samples)), 2)
-    return _estimated(settings, recipe, train, val, derived)
+    return _estimated(settings, recipe, start, train, val, derived)
 
 
 def _estimated(
-    settings: TrainSettings, recipe: Recipe, train: Dataset, val: Dataset, derived: dict[str, Any]
+    settings: TrainSettings,
+    recipe: Recipe,
+    start: Start | None,
+    train: Dataset,
+    val: Dataset,
+    derived: dict[str, Any],
 ) -> Prepared:
     """Add the number of validations that the time allows, and the expected time."""
     step_s = time_step(recipe, derived["batch"])
@@ -116,7 +129,9 @@ def _estimated(
     derived["validations"] = min(MOST_VALIDATIONS, max(1, affordable))
     resolved = resolve(settings, derived)
     validating_s = resolved.values["validations"] * val_s if settings.minutes is None else 0.0
-    return Prepared(recipe, train, val, resolved, training_s + validating_s, val_s + EXPORT_S)
+    return Prepared(
+        recipe, start, train, val, resolved, training_s + validating_s, val_s + EXPORT_S
+    )
 
 
 def read_data(

@@ -27,7 +27,8 @@ class TrainSettings:
     """A request for a training. None means: work it out from the data.
 
     data: folders in any format `boxray.data.read` knows, used together. recipe: a name of the table
-    in `recipes`. split and val_split: the parts to learn from and to check on. size: canvas side in
+    in `recipes`. start: a model whose weights are begun with, by name, file or run folder, or
+    "imagenet". split and val_split: the parts to learn from and to check on. size: canvas side in
     pixels. minutes: a time budget that the whole schedule is fitted to, instead of epochs.
     checkpoint_s: seconds between checkpoints. From `format` on: how the data is read.
     """
@@ -35,6 +36,7 @@ class TrainSettings:
     data: tuple[Path, ...]
     output: Path
     recipe: str = recipes.DEFAULT
+    start: str | None = None
     classes: Path | None = None
     split: str | None = None
     val_split: str | None = None

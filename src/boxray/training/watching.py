@@ -77,6 +77,13 @@ class Watcher:
                 f"Comparing pictures, so that near-duplicates stay together: {done} of {total}"
             )
 
+    def started_from(self, model: str, known: tuple[str, ...], class_count: int) -> None:
+        """Which model's weights are begun with, and how many classes it knows already."""
+        self.say(
+            f"Starting from the weights of '{model}', which knows {len(known)} of the "
+            f"{class_count} classes."
+        )
+
     def start(self, prepared: Prepared, clock: Clock) -> None:
         """What will be done, on what, and when it will be over."""
         values = prepared.resolved.values

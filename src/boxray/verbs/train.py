@@ -26,6 +26,7 @@ class TrainOptions(TypedDict, total=False):
     """
 
     recipe: str
+    start: str | None
     classes: Path | None
     split: str | None
     val_split: str | None
