@@ -126,21 +126,6 @@ class TestAnchorDeltas:
                         row += 1
         assert row == len(numbers) == len(CODER.anchors(SIZE_HW).boxes)
 
-    def test_a_batch_is_flattened_as_its_images_are(self):
-        images = [random_raw(seed) for seed in range(2)]
-        batch = tuple(np.stack(level) for level in zip(*images, strict=True))
-        for number, image in enumerate(images):
-            np.testing.assert_array_equal(CODER.flatten(image), CODER.flatten(batch)[number])
-
-    def test_decode_undoes_encode(self):
-        rows = np.random.default_rng(0).integers(0, len(CODER.anchors(SIZE_HW).boxes), 500)
-        wanted = clip(boxes(500, 4), SIZE_HW)
-        large = (wanted[:, 2:] - wanted[:, :2] > 1).all(1)
-        rows, wanted = rows[large], wanted[large]
-        deltas = CODER.encode(wanted, rows, SIZE_HW)
-        back = moved(deltas, CODER.anchors(SIZE_HW).boxes[rows], CODER.weights)
-        assert np.abs(back - wanted).max() < 1e-3
-
     def test_numpy_and_torch_decode_the_same_and_clip_to_the_canvas(self):
         raw = random_raw(1)
         ours, theirs = CODER.decode(raw), CODER.decode(tuple(map(torch.from_numpy, raw)))
@@ -150,18 +135,6 @@ class TestAnchorDeltas:
         np.testing.assert_allclose(ours.boxes, theirs.boxes.numpy(), atol=1e-4)
         assert (0, 0) == tuple(ours.boxes.min(0)[:2])
         assert (160, 96) == tuple(ours.boxes.max(0)[2:])
-
-    def test_a_score_floor_is_decoding_everything_and_then_filtering(self):
-        raw = random_raw(2)
-        everything, few = CODER.decode(raw), CODER.decode(raw, 0.6)
-        np.testing.assert_array_equal(everything.take(everything.scores >= 0.6).boxes, few.boxes)
-        assert 0 < len(few) < len(everything)
-
-    @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-    def test_a_row_that_is_not_finite_is_left_out_and_no_other(self, bad):
-        raw = random_raw(3)
-        raw[0][0, 0, 1] = bad  # tx of the first anchor in the second cell: row 2
-        assert {2} == set(range(len(CODER.anchors(SIZE_HW).boxes))) - set(CODER.decode(raw).row)
 
     def test_a_trace_says_what_decode_made_of_the_row(self):
         raw = random_raw(4)
@@ -181,12 +154,6 @@ class TestAnchorDeltas:
             for step in trace.steps:
                 by_hand = eval(step.formula.replace("·", "*"), {}, {"exp": math.exp})
                 assert by_hand == pytest.approx(step.value, rel=2e-3, abs=0.1)
-
-    def test_the_nearest_box_that_can_be_said_is_the_box_itself(self):
-        raw = random_raw(4)
-        nearest = CODER.nearest(np.array([20.0, 30.0, 70.0, 80.0]), raw)
-        assert (len(CODER.anchors(SIZE_HW).boxes), 4) == nearest.shape
-        np.testing.assert_allclose(nearest, np.tile([20, 30, 70, 80], (len(nearest), 1)), atol=1e-3)
 
 
 PICTURE_HW = (500, 600)
@@ -220,24 +187,6 @@ class TestProposalDeltas:
         proposals = np.array([[0.0, 0, 0.005, 40], [0, 0, 40, 40]], np.float32)
         found = self.CODER.at(proposals, PICTURE_HW).decode(np.zeros((2, 20), np.float32))
         assert [1, 1, 1] == found.row.tolist()
-
-    def test_numpy_and_torch_decode_the_same(self):
-        numbers = self.numbers(2)
-        ours, theirs = (
-            self.CODER.at(convert(self.PROPOSALS), PICTURE_HW).decode(convert(numbers), 0.1)
-            for convert in (np.asarray, torch.from_numpy)
-        )
-        np.testing.assert_array_equal(ours.row, theirs.row.numpy())
-        np.testing.assert_allclose(ours.boxes, theirs.boxes.numpy(), atol=1e-4)
-
-    @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
-    def test_a_row_that_is_not_finite_is_left_out_and_no_other(self, bad):
-        numbers = self.numbers(3)
-        numbers[5, 17] = bad
-        with np.errstate(invalid="ignore"):
-            found = self.CODER.at(self.PROPOSALS, PICTURE_HW).decode(numbers)
-        everything = self.CODER.at(self.PROPOSALS, PICTURE_HW).decode(self.numbers(3))
-        assert set(everything.row.tolist()) - {5} == set(found.row.tolist())
 
     def test_no_proposal_at_all_decodes_to_nothing(self):
         placed = self.CODER.at(np.zeros((0, 4), np.float32), PICTURE_HW)
