@@ -14,13 +14,13 @@ AUGMENTATION = Augmentation(
     visible=0.35,
 )
 LITE0 = Optimisation(  # new layers on a backbone that ImageNet taught
-    learning_rate=1e-3,
-    backbone_share=0.3,
+    learning_rate=2e-3,
+    backbone_share=0.025,
     weight_decay=0.02,
     warm_up=0.03,
     final_share=0.02,
     clip_norm=20.0,
-    sizes=((0.0, 0.7), (0.4, 1.0)),
+    sizes=((0.0, 0.6), (0.35, 0.8), (0.7, 1.0)),
     mosaic_until=0.8,
     average_share=0.1,
 )
