@@ -248,6 +248,55 @@ Epochs = Annotated[
 Batch = Annotated[
     int | None, typer.Option("--batch", parser=count, metavar="N", help="Pictures per step.")
 ]
+Accumulate = Annotated[
+    int | None,
+    typer.Option(
+        "--accumulate",
+        parser=count,
+        metavar="N",
+        help="Work through each batch in N portions, for less memory; what fits if unset.",
+    ),
+]
+LearningRate = Annotated[
+    float | None,
+    typer.Option(
+        "--learning-rate",
+        parser=positive,
+        metavar="R",
+        help="Of the new layers at its peak; the recipe's if unset.",
+    ),
+]
+Freeze = Annotated[
+    int | None,
+    typer.Option(
+        "--freeze",
+        parser=whole,
+        metavar="N",
+        help="Train all but the backbone's first N stages, 0 to 8; the recipe's number if unset.",
+    ),
+]
+Balance = Annotated[
+    bool, typer.Option("--balance", help="Show pictures of rare classes more often.")
+]
+MultiScale = Annotated[
+    bool, typer.Option("--multi-scale", help="Change the canvas by up to a quarter as it goes.")
+]
+Patience = Annotated[
+    int | None,
+    typer.Option(
+        "--patience", parser=count, metavar="N", help="End after N validations without a gain."
+    ),
+]
+Log = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--log", metavar="NAME", help="Tell tensorboard, wandb or mlflow too, if installed."
+    ),
+]
+ValSplit = Annotated[
+    str | None,
+    typer.Option("--val-split", help="The part that is checked on; val, valid or test if unset."),
+]
 Seed = Annotated[
     int | None, typer.Option("--seed", parser=whole, metavar="N", help="Of all chance; 0 if unset.")
 ]

@@ -141,3 +141,24 @@ class TestClock:
             shown.append(step)
             clock.elapsed_s += 6
         assert 10 == len(shown)
+
+
+def test_pictures_that_weigh_more_come_as_often_as_is_their_due():
+    weights = np.array([1.0] * 20 + [4.0])
+    plan = replace(PLAN, picture_count=21, batch=7, weights=weights)
+    shown = [order.pictures[0] for step in orders(plan, 3 * 8) for order in step]
+    counts = np.bincount(shown, minlength=21)
+    # of 21 pictures an epoch, 21 · 4/24 = 3.5 are due to the heavy one, 0.875 to each other
+    assert 8 * 3 <= counts[20] <= 8 * 4
+    assert 8 * 20 * 0.8 <= counts[:20].sum() <= 8 * 18
+    assert orders(plan, 24)[9:] == orders(plan, 24, 9)
+
+
+def test_many_scales_change_every_tenth_step_once_the_canvas_is_full():
+    plan = replace(PLAN, multi_scale=True)
+    assert PLAN.size_hw(0.0) == plan.size_hw(0.0, 7)
+    sizes = [plan.size_hw(0.5, step) for step in range(400)]
+    assert all(len(set(sizes[start : start + 10])) == 1 for start in range(0, 400, 10))
+    # 320 · 0.75 = 240 to 320 · 1.25 = 400, in multiples of 32
+    assert {256, 288, 320, 352, 384} <= {height for height, _ in sizes} <= set(range(224, 417, 32))
+    assert sizes == [plan.size_hw(0.5, step) for step in range(400)]

@@ -36,7 +36,15 @@ def _train(
     epochs: options.Epochs = None,
     classes: options.ClassFile = None,
     split: options.Split = None,
+    val_split: options.ValSplit = None,
     batch: options.Batch = None,
+    accumulate: options.Accumulate = None,
+    learning_rate: options.LearningRate = None,
+    freeze: options.Freeze = None,
+    balance: options.Balance = False,
+    multi_scale: options.MultiScale = False,
+    patience: options.Patience = None,
+    log: options.Log = None,
     size: options.Size = None,
     seed: options.Seed = None,
     threads: options.Threads = None,
@@ -60,31 +68,31 @@ def _train(
     if size is not None and size.height != size.width:
         raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
     chosen = train.TrainOptions(
-        recipe=recipe,
-        start=start,
-        minutes=minutes,
-        epochs=epochs,
-        classes=classes,
-        split=split,
-        batch=batch,
+        recipe=recipe, start=start, minutes=minutes, epochs=epochs,
+        classes=classes, split=split, val_split=val_split,
+        batch=batch, accumulate=accumulate, learning_rate=learning_rate, freeze=freeze,
+        balance=balance, multi_scale=multi_scale, patience=patience, log=tuple(log or ()),
         size=None if size is None else size.height,
-        seed=seed or 0,
-        threads=threads,
-        device=device,
-        format=data_format,
-        voc_zero_based=voc_zero_based,
-        segments=segments,
-        merge_names=merge_names,
-        strict=strict,
-        cache=cache,
-    )
+        seed=seed or 0, threads=threads, device=device,
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     report = train.train(data, output, options=chosen, console=terminal.console(stderr=as_json))
     return _show_training(report, as_json)
 
 
-@app.command("resume", epilog="\b\nboxray resume runs/bccd\n")
+@app.command("resume", epilog="\b\nboxray resume runs/bccd\nboxray resume runs/bccd --epochs 90\n")
 def _resume(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a training.")],
+    epochs: Annotated[
+        float | None,
+        typer.Option(
+            "--epochs",
+            parser=options.rounds,
+            metavar="N",
+            help="Make the training longer: N epochs from its beginning.",
+        ),
+    ] = None,
     as_json: options.Json = False,
 ) -> int:
     """Go on with a training that was interrupted.
@@ -94,7 +102,8 @@ def _resume(
     from boxray.verbs import terminal, train
 
     when_nobody_reads(signal.SIG_IGN)
-    return _show_training(train.resume(run, console=terminal.console(stderr=as_json)), as_json)
+    report = train.resume(run, epochs=epochs, console=terminal.console(stderr=as_json))
+    return _show_training(report, as_json)
 
 
 def _show_training(report: TrainReport, as_json: bool) -> int:

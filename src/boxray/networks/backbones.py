@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
-from boxray.errors import ModelError
+from boxray.errors import ModelError, SettingError
 
 LITE0_CHANNELS = (40, 112, 320)  # of the maps at stride 8, 16 and 32
 LITE0_STRIDES = (8, 16, 32)
@@ -41,9 +41,7 @@ class Lite0(nn.Module):
         fold_batch_norm(network)
         stem, activation, blocks = map(network.get_submodule, ("conv_stem", "bn1", "blocks"))
         self.stages = nn.ModuleList([nn.Sequential(stem, activation), *blocks.children()])
-        self.frozen_stages = frozen_stages
-        for stage in self.stages[:frozen_stages]:
-            stage.requires_grad_(False)
+        freeze_stages(self.stages, frozen_stages)
 
     def forward(self, image: Float[Tensor, "n 3 h w"]) -> list[Tensor]:
         """Maps of 40, 112 and 320 channels; height and width must be multiples of 32."""
@@ -76,6 +74,36 @@ class TimmBackbone(nn.Module):
         """One map per level, finest first."""
         maps: list[Tensor] = self.body(image)
         return maps
+
+
+def freeze_stages(stages: nn.ModuleList, count: int) -> None:
+    """Train all stages but the first `count`."""
+    for number, stage in enumerate(stages):
+        stage.requires_grad_(number >= count)
+
+
+def freeze(network: nn.Module, count: int) -> None:
+    """Train all of a network but the first `count` stages of its backbone.
+
+    Raises SettingError for a backbone without stages, or with fewer.
+    """
+    backbone = getattr(network, "backbone", None)
+    if not isinstance(backbone, Lite0):
+        raise SettingError("--freeze is for recipes on EfficientNet-Lite0; this one has no stages.")
+    if count > len(backbone.stages):
+        raise SettingError(
+            f"freeze is {count}; EfficientNet-Lite0 has {len(backbone.stages)} stages, the stem "
+            "among them."
+        )
+    freeze_stages(backbone.stages, count)
+
+
+def frozen_stages(network: nn.Module) -> int:
+    """How many of the backbone's first stages are not trained."""
+    backbone = getattr(network, "backbone", None)
+    stages = backbone.stages if isinstance(backbone, Lite0) else ()
+    trained = [any(weight.requires_grad for weight in stage.parameters()) for stage in stages]
+    return trained.index(True) if True in trained else len(trained)
 
 
 def freeze_batch_norm(module: nn.Module, epsilon: float) -> None:

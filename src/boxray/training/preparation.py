@@ -19,10 +19,12 @@ from boxray.boxes import like
 from boxray.data import Dataset
 from boxray.engines.pytorch import normalise
 from boxray.errors import FormatError, SettingError
+from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
+from boxray.training.memory import bytes_per_picture, portions_for
 from boxray.training.objective import losses
-from boxray.training.pictures import box_sizes, targets_of
+from boxray.training.pictures import box_sizes, free_memory_bytes, targets_of
 from boxray.training.settings import (
     Resolved,
     TrainSettings,
@@ -86,6 +88,8 @@ def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Pre
     canvas_hw = canvas_of(train, size)
     priors = chosen.priors(box_sizes(train, canvas_hw))
     recipe = chosen.build(len(train.classes), priors, canvas_hw)
+    if settings.freeze is not None:
+        freeze(recipe.network, settings.freeze)
     wanted = settings.start or (DEFAULT_START if settings.recipe == recipes.DEFAULT else IMAGENET)
     start = None if wanted == IMAGENET else read_start(wanted)
     derived: dict[str, Any] = {
@@ -100,6 +104,7 @@ def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Pre
         "size": size,
         "canvas_hw": list(canvas_hw),
         "batch": settings.batch or min(default_batch(len(train.samples)), len(train.samples)),
+        "freeze": frozen_stages(recipe.network),
         "threads": torch.get_num_threads(),
         "workers": 1 if _processors() > 1 else 0,
         "learning_rate": recipe.optimisation.learning_rate,
@@ -117,8 +122,11 @@ def _estimated(
     val: Dataset,
     derived: dict[str, Any],
 ) -> Prepared:
-    """Add the number of validations that the time allows, and the expected time."""
-    step_s = time_step(recipe, derived["batch"])
+    """Add what memory and time allow, and the expected time."""
+    needed = bytes_per_picture(recipe)
+    derived["accumulate"] = portions_for(derived["batch"], needed, free_memory_bytes())
+    portions = settings.accumulate or derived["accumulate"]
+    step_s = time_step(recipe, -(-derived["batch"] // portions)) * portions
     if settings.minutes is not None:
         training_s = settings.minutes * 60
     else:

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from boxray.recipes.recipe import Optimisation
+
+STEPS_PER_SCALE = 10
+LARGEST_CHANGE = 0.25  # of a side, in multi-scale training
 
 
 @dataclass(frozen=True)
@@ -24,17 +28,21 @@ class Order:
 class Clock:
     """How far a training is: by steps, or by time where it has a time budget.
 
-    Both are restored from a checkpoint, so a resumed training goes on where it was.
+    Both are restored from a checkpoint, so a resumed training goes on where it was. ended: it was
+    over before its time, because nothing got better any more.
     """
 
     total_steps: int
     budget_s: float | None
     step: int = 0
     elapsed_s: float = 0.0
+    ended: bool = False
 
     @property
     def progress(self) -> float:
         """0 at the start, 1 at the end."""
+        if self.ended:
+            return 1.0
         if self.budget_s is None:
             return min(1.0, self.step / self.total_steps)
         return min(1.0, self.elapsed_s / self.budget_s)
@@ -45,6 +53,9 @@ class Schedule:
     """The plan of a training: which pictures come when, how large, at which learning rate.
 
     Everything is computed from (seed, step, progress), so that nothing but these must be saved.
+    weights: how often each picture is shown against the others, None for equally often.
+    multi_scale: once the canvas is full, a side within a quarter of it is drawn every tenth step
+    (Redmon & Farhadi 2017, section 2, "multi-scale training").
     """
 
     numbers: Optimisation
@@ -54,6 +65,8 @@ class Schedule:
     batch: int
     seed: int
     mosaic_share: float
+    weights: Float[np.ndarray, "pictures"] | None = None
+    multi_scale: bool = False
 
     def learning_rate(self, progress: float) -> float:
         """Share of the peak: rising in the warm-up, then a cosine down to the final share."""
@@ -63,9 +76,12 @@ class Schedule:
         low = self.numbers.final_share
         return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * left))
 
-    def size_hw(self, progress: float) -> tuple[int, int]:
-        """Canvas at this progress, in pixels: small first, a multiple of the largest stride."""
+    def size_hw(self, progress: float, step: int = 0) -> tuple[int, int]:
+        """Canvas of a step, in pixels: small first, a multiple of the largest stride."""
         share = [side for start, side in self.numbers.sizes if progress >= start][-1]
+        if self.multi_scale and share == 1:
+            random = np.random.default_rng((self.seed, step // STEPS_PER_SCALE, 3))
+            share = random.uniform(1 - LARGEST_CHANGE, 1 + LARGEST_CHANGE)
         height, width = (
             max(self.stride, round(side * share / self.stride) * self.stride)
             for side in self.canvas_hw
@@ -88,7 +104,15 @@ class Schedule:
         mosaic = progress < self.numbers.mosaic_until and random.random() < self.mosaic_share
         if mosaic:
             pictures += random.integers(self.picture_count, size=3).tolist()
-        return Order(tuple(pictures), self.size_hw(progress), seed)
+        return Order(tuple(pictures), self.size_hw(progress, step), seed)
 
-    def _permutation(self, epoch: int) -> np.ndarray:
-        return np.random.default_rng((self.seed, epoch)).permutation(self.picture_count)
+    def _permutation(self, epoch: int) -> Int[np.ndarray, "pictures"]:
+        """The pictures of one round, in its order; rare ones several times, if they weigh more."""
+        random = np.random.default_rng((self.seed, epoch))
+        if self.weights is None:
+            return random.permutation(self.picture_count)
+        # one arrow, drawn once, at equal distances: each picture's count is the nearest to its due
+        arrows = (random.random() + np.arange(self.picture_count)) / self.picture_count
+        due = np.cumsum(self.weights) / self.weights.sum()
+        shown = np.searchsorted(due, arrows).clip(max=self.picture_count - 1)
+        return random.permutation(shown)

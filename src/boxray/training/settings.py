@@ -20,6 +20,7 @@ REFERENCE_EPOCHS = 60
 EPOCHS_EXPONENT = -0.5
 
 DEVICES = ("cpu", "cuda")
+DASHBOARDS = ("tensorboard", "wandb", "mlflow")
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,13 @@ class TrainSettings:
 
     data: folders in any format `boxray.data.read` knows, used together. recipe: a name of the table
     in `recipes`. start: a model whose weights are begun with, by name, file or run folder, or
-    "imagenet". split and val_split: the parts to learn from and to check on. size: canvas side in
-    pixels. minutes: a time budget that the whole schedule is fitted to, instead of epochs.
-    checkpoint_s: seconds between checkpoints. From `format` on: how the data is read.
+    "imagenet". freeze: how many of the backbone's stages are not trained. split and val_split: the
+    parts to learn from and to check on. size: canvas side in pixels. minutes: a time budget that
+    the whole schedule is fitted to, instead of epochs. accumulate: in how many portions a batch is
+    worked through. balance: pictures of rare classes are shown more often. multi_scale: the canvas
+    changes its size. patience: so many validations without a better AP50 end the training. log:
+    names of dashboards (training/listeners.py). checkpoint_s: seconds between checkpoints. From
+    `format` on: how the data is read.
     """
 
     data: tuple[Path, ...]
@@ -43,8 +48,14 @@ class TrainSettings:
     epochs: float | None = None
     minutes: float | None = None
     batch: int | None = None
+    accumulate: int | None = None
     size: int | None = None
     learning_rate: float | None = None
+    freeze: int | None = None
+    balance: bool = False
+    multi_scale: bool = False
+    patience: int | None = None
+    log: tuple[str, ...] = ()
     validations: int | None = None
     seed: int = 0
     threads: int | None = None
@@ -77,6 +88,9 @@ class TrainSettings:
             "epochs": (1e-3, 10_000),
             "minutes": (0.1, 100_000),
             "batch": (1, 1024),
+            "accumulate": (1, 1024),
+            "freeze": (0, 100),
+            "patience": (1, 1000),
             "size": (64, 2048),
             "learning_rate": (1e-8, 1.0),
             "validations": (0, 1000),
@@ -89,6 +103,9 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise SettingError(f"{name} is {value}; expected {low:g} to {high:g}.")
+        unknown = [name for name in self.log if name not in DASHBOARDS]
+        if unknown:
+            raise SettingError(f"no dashboard {unknown[0]!r}; expected {', '.join(DASHBOARDS)}.")
         if self.device not in DEVICES:
             raise SettingError(f"device is {self.device!r}; expected {' or '.join(DEVICES)}.")
         if self.size is not None and self.size % 32:
@@ -168,6 +185,7 @@ def request_of(resolved: Resolved, output: Path) -> TrainSettings:
         if resolved.origins[name] == "derived":
             values[name] = None
     values["data"] = tuple(Path(p) for p in values["data"])
+    values["log"] = tuple(values["log"])
     for name in ("classes", "cache"):
         values[name] = None if values[name] is None else Path(values[name])
     values["output"] = output

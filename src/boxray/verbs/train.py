@@ -33,7 +33,14 @@ class TrainOptions(TypedDict, total=False):
     epochs: float | None
     minutes: float | None
     batch: int | None
+    accumulate: int | None
     size: int | None
+    learning_rate: float | None
+    freeze: int | None
+    balance: bool
+    multi_scale: bool
+    patience: int | None
+    log: tuple[str, ...]
     seed: int
     threads: int | None
     device: str
@@ -107,14 +114,19 @@ def train(
     return TrainReport(**vars(result))
 
 
-def resume(run: Path, *, console: Console | None = None) -> TrainReport:
-    """Go on with an interrupted training from its newest whole checkpoint."""
+def resume(
+    run: Path, *, epochs: float | None = None, console: Console | None = None
+) -> TrainReport:
+    """Go on with an interrupted training from its newest whole checkpoint.
+
+    epochs: the length of the whole training from now on, to make it longer.
+    """
     try:
         from boxray import training
         from boxray.training.watching import Watcher
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    return TrainReport(**vars(training.resume(run, Watcher(console))))
+    return TrainReport(**vars(training.resume(run, Watcher(console), epochs=epochs)))
 
 
 def _free_run(data: Sequence[Path]) -> Path:

@@ -1,0 +1,145 @@
+"""A training begins, or goes on: everything is made ready, then the loop runs."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning_fabric import Fabric
+
+from boxray.errors import SettingError
+from boxray.training import checkpoints
+from boxray.training.listeners import Listener, opened
+from boxray.training.loop import Training, TrainResult, run_to_the_end
+from boxray.training.optimiser import adamw
+from boxray.training.preparation import Prepared, prepare
+from boxray.training.run_folder import SETTINGS, RunFolder
+from boxray.training.schedule import Clock
+from boxray.training.settings import Resolved, TrainSettings, read_resolved, request_of
+from boxray.training.step import Learner
+from boxray.training.transfer import start_from
+from boxray.training.watching import Signals, Watcher
+
+
+def train(
+    settings: TrainSettings,
+    watcher: Watcher | None = None,
+    *,
+    started: float | None = None,
+    listeners: Sequence[Listener] = (),
+) -> TrainResult:
+    """Train a recipe on `settings.data` and leave a usable model in the run folder.
+
+    started: when the user began to wait (time.perf_counter), which a time budget counts from.
+    listeners: told of every step and validation, beside the dashboards that settings name.
+    Ctrl-C or SIGTERM ends it early, with a checkpoint and a model of what was learned so far.
+    Raises SettingError, FormatError or OutputError before any work if something is wrong.
+    """
+    folder = RunFolder(settings.output)
+    folder.require_new()
+    began = time.perf_counter() if started is None else started
+    with folder.locked(), Signals() as signals:
+        watcher = watcher or Watcher()
+        prepared = prepare(settings, watcher.compared)
+        _start(prepared, watcher)
+        folder.write_settings(prepared.resolved.to_json())
+        parts = {"train": prepared.train, "val": prepared.val}
+        pictures = {name: [s.path for s in part.samples] for name, part in parts.items()}
+        folder.write_split(pictures, prepared.train.roots)
+        training = _begin(prepared, folder, listeners)
+        if training.clock.budget_s is not None:
+            spent = time.perf_counter() - began + prepared.closing_s
+            budget_s = training.clock.budget_s
+            training.clock.budget_s = max(budget_s / 2, budget_s - spent)
+        return run_to_the_end(training, signals, watcher)
+
+
+def resume(
+    run: Path,
+    watcher: Watcher | None = None,
+    *,
+    epochs: float | None = None,
+    listeners: Sequence[Listener] = (),
+) -> TrainResult:
+    """Go on with a training that was interrupted, from its newest whole checkpoint.
+
+    On a CPU the result is bit for bit that of the uninterrupted training, if it is a number of
+    epochs; one with a time budget goes on for the time that was left. epochs: how long the whole
+    training is to be now, counted from its beginning; the rate follows the longer schedule.
+    Raises SettingError if there is nothing left to do.
+    """
+    folder = RunFolder(Path(run))
+    resolved = read_resolved(folder.path / SETTINGS)
+    watcher = watcher or Watcher()
+    with folder.locked(), Signals() as signals:
+        folder.sweep()
+        request = request_of(resolved, folder.path)
+        if epochs is not None:
+            request = replace(request, epochs=epochs, minutes=None)
+        prepared = prepare(request, watcher.compared)
+        _require_same_data(prepared, resolved)
+        found, complaints = checkpoints.newest(folder.path)
+        for complaint in complaints:
+            watcher.say(f"{complaint} Going back to the one before.")
+        if found is None:
+            _start(prepared, watcher)
+        training = _begin(prepared, folder, listeners)
+        if found is not None:
+            _restore(training, found, extended=epochs is not None)
+        elif complaints:
+            watcher.say("No whole checkpoint is left: starting again from the first step.")
+        if training.clock.progress >= 1:
+            raise SettingError(
+                f"nothing left to do in {run}: its {training.clock.step} steps are done and its "
+                f"model is written. To train longer: boxray resume {run} --epochs N, N being all "
+                "epochs from the beginning."
+            )
+        if epochs is not None:
+            folder.write_settings(prepared.resolved.to_json())
+        return run_to_the_end(training, signals, watcher)
+
+
+def _require_same_data(prepared: Prepared, resolved: Resolved) -> None:
+    now, then = prepared.resolved.values["fingerprint"], resolved.values["fingerprint"]
+    if now != then:
+        raise SettingError(
+            f"the data changed since this training began (fingerprint {now[:12]}…, then "
+            f"{then[:12]}…). Start a new training: boxray train."
+        )
+
+
+def _start(prepared: Prepared, watcher: Watcher) -> None:
+    """Fill the network with the weights of the model that the training starts from, if any."""
+    if prepared.start is not None:
+        known = start_from(prepared.start, prepared.recipe, prepared.train)
+        watcher.started_from(prepared.start.model.name, known, len(prepared.train.classes))
+
+
+def _begin(prepared: Prepared, folder: RunFolder, listeners: Sequence[Listener]) -> Training:
+    """Everything at step 0."""
+    values, recipe = prepared.resolved.values, prepared.recipe
+    fabric = Fabric(accelerator="cuda" if values["device"] == "cuda" else "cpu", devices=1)
+    network = recipe.network.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).to(fabric.device).requires_grad_(False)
+    optimizer = adamw(network, recipe.optimisation, values["learning_rate"])
+    network, optimizer = fabric.setup(network, optimizer)
+    budget_s = None if values["minutes"] is None else values["minutes"] * 60
+    clock = Clock(prepared.total_steps, budget_s)
+    learner = Learner(recipe, fabric, network, average, optimizer, values["accumulate"])
+    dashboards = [opened(name, folder.path) for name in values["log"]]
+    return Training(prepared, folder, learner, clock, [*listeners, *dashboards])
+
+
+def _restore(training: Training, found: checkpoints.Checkpoint, *, extended: bool) -> None:
+    learner = training.learner
+    checkpoints.unpack(found, learner.network, learner.average, learner.optimizer)
+    state = found.state
+    training.clock.step, training.clock.elapsed_s = state["step"], state["elapsed_s"]
+    if not extended:
+        training.clock.budget_s, training.clock.ended = state["budget_s"], state["ended"]
+    training.losses, training.best = state["losses"], state["best"]
+    training.rows = [row for row in training.folder.rows() if row["step"] <= state["step"]]
