@@ -1,4 +1,4 @@
-"""Plots of what a data set's boxes are like, and of the priors found from them."""
+"""Plots of what a data set's boxes are like, of priors found from them, of proposals for them."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from boxray.coders.anchors import Priors
 from boxray.data.census import OCTAVES, PER_OCTAVE, Statistics
 from boxray.errors import MissingExtra
 from boxray.files import write_atomically
+from boxray.metrics.proposal_recall import IOU_THRESHOLDS, Reach
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,6 +54,25 @@ def save_priors(
     left.grid(alpha=0.3)
     left.legend(loc="lower right")
     _draw_priors(right, priors, side)
+    _save(figure, path)
+
+
+def save_reach(reached: Reach, title: str, path: Path) -> None:
+    """The share of objects reached, against the number of proposals and the overlap, as one PNG."""
+    figure = _figure(12.0, 5.5)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for colour, iou in zip(_COLOURS, (0.5, 0.7, 0.9), strict=False):
+        left.plot(reached.counts, reached.recall(iou), "o-", color=colour, label=f"IoU {iou}", ms=4)
+    left.plot(reached.counts, reached.average_recall(), "k:", label="average recall")
+    left.set(xscale="log", xlabel="proposals per image", ylabel="share of objects reached",
+             ylim=(0, 1), title=f"{title}: {len(reached.labels)} objects")  # fmt: skip
+    shares = np.array([reached.recall(iou) for iou in IOU_THRESHOLDS])
+    for colour, count, curve in zip(_COLOURS, reached.counts[::-1], shares.T[::-1], strict=False):
+        right.plot(IOU_THRESHOLDS, curve, "o-", color=colour, label=f"first {count}", ms=4)
+    right.set(xlabel="IoU", title="How closely they are reached")
+    for axes in (left, right):
+        axes.grid(alpha=0.3)
+        axes.legend()
     _save(figure, path)
 
 

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import typer
 
-from boxray.cli.data import browse, convert, doctor, fetch, grid, priors, show, split, stats
+from boxray.cli.data import (
+    browse,
+    convert,
+    doctor,
+    fetch,
+    grid,
+    priors,
+    proposals,
+    show,
+    split,
+    stats,
+)
 
 app = typer.Typer(help="Look at annotated pictures, check them, convert them.")
-for verb in (show, stats, priors, grid, browse, doctor, split, convert, fetch):
+for verb in (show, stats, priors, grid, proposals, browse, doctor, split, convert, fetch):
     app.add_typer(verb.app)
 
 

@@ -10,6 +10,7 @@ from boxray.records import Sample
 from boxray.verbs.data.browse import BrowseReport
 from boxray.verbs.data.convert import ConvertReport
 from boxray.verbs.data.grid import GridReport
+from boxray.verbs.data.proposals import ProposalsReport
 from boxray.verbs.data.show import ShowReport, count_per_class
 from boxray.verbs.data.split import SplitReport
 from boxray.verbs.tables import MOST_ROWS, table
@@ -81,6 +82,25 @@ def responsibility(report: GridReport) -> list[RenderableType]:
         for objects in who.shared
     ]
     parts += [f"The picture is {shown(str(report.picture))}"] if report.picture else []
+    return parts
+
+
+def reached(report: ProposalsReport) -> list[RenderableType]:
+    """The share of objects that the first n proposals reach, by what is asked of the overlap."""
+    found = report.reached
+    rows = table("first", "IoU 0.5", "of classes", "IoU 0.7", "of classes", "average recall")
+    columns = [
+        measure(iou) for iou in (0.5, 0.7) for measure in (found.recall, found.mean_of_classes)
+    ]
+    for count, *shares in zip(found.counts, *columns, found.average_recall(), strict=True):
+        rows.add_row(str(count), *(f"{share:.1%}" for share in shares))
+    parts: list[RenderableType] = [
+        f"{len(found.labels)} objects in {len(found.proposals)} images, "
+        f"{found.proposals.mean():.0f} proposals and {report.seconds:.2f} s for each:",
+        rows,
+        "Of classes: the mean of the classes' shares. Average recall: over IoU from 0.5 to 1.",
+    ]
+    parts += [f"The plot is {shown(str(report.picture))}"] if report.picture else []
     return parts
 
 
