@@ -30,7 +30,7 @@ SCORE_FLOOR = 0.001
 
 
 @dataclass(frozen=True)
-class _Rules:
+class Rules:
     """A protocol: how to match, what to measure, and how many detections an image may have."""
 
     policy: MatchPolicy
@@ -40,8 +40,8 @@ class _Rules:
 
 # COCO allows 100 (pycocotools: per class); VOC has no limit, and 300 is more than ever matters.
 _PROTOCOLS = {
-    "coco": _Rules(coco.POLICY, coco.measure, 100),
-    "voc": _Rules(voc.POLICY, voc.measure, 300),
+    "coco": Rules(coco.POLICY, coco.measure, 100),
+    "voc": Rules(voc.POLICY, voc.measure, 300),
 }
 PROTOCOLS = tuple(_PROTOCOLS)
 
@@ -124,8 +124,8 @@ def evaluate(
 
     Raises SettingError for an unknown protocol, or if detector and data share no class name.
     """
-    rules = _rules(protocol)
-    labels = _labels_in_dataset(detector.classes, dataset.classes)
+    rules = rules_of(protocol)
+    labels = labels_in_dataset(detector.classes, dataset.classes)
     start = time.perf_counter()
     labelled = [sample for sample in dataset.samples if sample.labelled]
     detections, errors = [], []
@@ -136,7 +136,7 @@ def evaluate(
                 score_threshold=SCORE_FLOOR,
                 max_detections=rules.max_detections,
             )
-            detections.append(_relabelled(found, labels))
+            detections.append(relabelled(found, labels))
         except ImageError as error:
             detections.append(NO_DETECTIONS)
             errors.append(str(error))
@@ -170,7 +170,7 @@ def score(
     0. `resamples=0` leaves the intervals out, which saves most of the time.
     Raises SettingError for an unknown protocol, sequences of different lengths or foreign labels.
     """
-    rules = _rules(protocol)
+    rules = rules_of(protocol)
     start = time.perf_counter()
     matches = match(truths, detections, class_count=len(classes), policy=rules.policy)
 
@@ -191,7 +191,8 @@ def score(
     )
 
 
-def _rules(protocol: str) -> _Rules:
+def rules_of(protocol: str) -> Rules:
+    """The protocol of this name. Raises SettingError for another, with the nearest known one."""
     if protocol not in _PROTOCOLS:
         near = get_close_matches(protocol.lower(), PROTOCOLS, 1)
         raise SettingError(
@@ -207,9 +208,7 @@ def _plain(values: Mapping[str, Float[Array, "1"]]) -> dict[str, float | None]:
     return {name: None if np.isnan(value[0]) else float(value[0]) for name, value in values.items()}
 
 
-def _labels_in_dataset(
-    of_detector: tuple[str, ...], of_dataset: tuple[str, ...]
-) -> Int[Array, "c"]:
+def labels_in_dataset(of_detector: tuple[str, ...], of_dataset: tuple[str, ...]) -> Int[Array, "c"]:
     """For each of the detector's labels the data set's label of the same name, -1 if none."""
     labels = {name: label for label, name in enumerate(of_dataset)}
     mapped = np.array([labels.get(name, -1) for name in of_detector], np.int64)
@@ -223,7 +222,7 @@ def _labels_in_dataset(
     return mapped
 
 
-def _relabelled(found: Detections, labels: Int[Array, "c"]) -> Detections:
+def relabelled(found: Detections, labels: Int[Array, "c"]) -> Detections:
     """The detections whose class the data set has, without the record of their making."""
     mapped = labels[found.labels]
     known = mapped >= 0

@@ -201,6 +201,11 @@ Cache = Annotated[
     Path | None,
     typer.Option("--cache", metavar="DIR", help="Keep readings here, not in the user's cache."),
 ]
+Protocol = Annotated[str, typer.Option("--protocol", help="coco or voc.")]
+Drawn = Annotated[
+    int | None,
+    typer.Option("--limit", parser=count, metavar="N", help="N pictures, drawn by --seed."),
+]
 Split = Annotated[str | None, typer.Option("--split", help="Which part of the data set.")]
 PriorCount = Annotated[
     int | None,

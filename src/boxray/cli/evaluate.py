@@ -22,7 +22,7 @@ def _evaluate(
     model: options.ModelArgument,
     data: options.DataArgument,
     split: options.Split = None,
-    protocol: Annotated[str, typer.Option("--protocol", help="coco or voc.")] = "coco",
+    protocol: options.Protocol = "coco",
     classes: options.ClassFile = None,
     waterfall: Annotated[
         bool, typer.Option("--waterfall", help="Count, too, at which stage objects are lost.")

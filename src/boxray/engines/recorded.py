@@ -1,13 +1,15 @@
-"""Plays back what a network has already said, so that a detector can be run on it."""
+"""Remembers what a network said, how often and how long it took, and plays it back."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from boxray.boxes import Array
+from boxray.protocols import Engine, StagedEngine
 
 
 @dataclass(frozen=True)
@@ -24,3 +26,84 @@ class Recorded:
         canvases: UInt8[Array, "n h w 3"],  # noqa: ARG002  # the answer is known already
     ) -> tuple[Array, ...]:
         return next(self.outputs)
+
+
+@dataclass(frozen=True)
+class RecordedStages:
+    """The two learned steps, said before: whatever is asked, the next of what was said to each."""
+
+    proposing: Iterator[tuple[tuple[Array, ...], tuple[Array, ...]]]
+    refining: Iterator[Float[Array, "k numbers"]]
+
+    def propose(
+        self,
+        canvases: UInt8[Array, "n h w 3"],  # noqa: ARG002
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        return next(self.proposing)
+
+    def refine(
+        self,
+        features: tuple[Array, ...],  # noqa: ARG002
+        boxes: Float[Array, "k 4"],  # noqa: ARG002
+    ) -> Float[Array, "k numbers"]:
+        return next(self.refining)
+
+
+@dataclass
+class Recording:
+    """An engine that is listened to.
+
+    outputs: what it said, in order. passes: canvases that went through it. seconds: inside it.
+    """
+
+    engine: Engine
+    outputs: list[tuple[Array, ...]] = field(default_factory=list)
+    passes: int = 0
+    seconds: float = 0.0
+
+    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Array, ...]:
+        start = time.perf_counter()
+        said = self.engine(canvases)
+        self.seconds += time.perf_counter() - start
+        self.passes += len(canvases)
+        self.outputs.append(said)
+        return said
+
+    def played(self) -> Recorded:
+        """The same again, from the first call on."""
+        return Recorded(iter(self.outputs))
+
+
+@dataclass
+class RecordingStages:
+    """The engine of two stages, listened to; each of its steps is a pass."""
+
+    engine: StagedEngine
+    proposing: list[tuple[tuple[Array, ...], tuple[Array, ...]]] = field(default_factory=list)
+    refining: list[Array] = field(default_factory=list)
+    passes: int = 0
+    seconds: float = 0.0
+
+    def propose(
+        self, canvases: UInt8[Array, "n h w 3"]
+    ) -> tuple[tuple[Array, ...], tuple[Array, ...]]:
+        start = time.perf_counter()
+        said = self.engine.propose(canvases)
+        self.seconds += time.perf_counter() - start
+        self.passes += len(canvases)
+        self.proposing.append(said)
+        return said
+
+    def refine(
+        self, features: tuple[Array, ...], boxes: Float[Array, "k 4"]
+    ) -> Float[Array, "k numbers"]:
+        start = time.perf_counter()
+        said = self.engine.refine(features, boxes)
+        self.seconds += time.perf_counter() - start
+        self.passes += 1
+        self.refining.append(said)
+        return said
+
+    def played(self) -> RecordedStages:
+        """The same again, from the first call on."""
+        return RecordedStages(iter(self.proposing), iter(self.refining))

@@ -76,6 +76,31 @@ def save_reach(reached: Reach, title: str, path: Path) -> None:
     _save(figure, path)
 
 
+def save_bakeoff(
+    points: Sequence[tuple[str, float, float | None]], metric: str, path: Path
+) -> None:
+    """Models by milliseconds per picture and by what they reach, as one PNG.
+
+    points: name, milliseconds, value of the metric; a model whose value is undefined is left out.
+    """
+    figure = _figure(9.0, 6.0)
+    axes = figure.subplots()
+    for number, (name, milliseconds, value) in enumerate(points):
+        if value is None:
+            continue
+        axes.plot(milliseconds, value, "o", color=_COLOURS[number % len(_COLOURS)], ms=10)
+        axes.annotate(_plain(name), (milliseconds, value), xytext=(8, 4),
+                      textcoords="offset points")  # fmt: skip
+    times = np.log10([max(1e-3, milliseconds) for _, milliseconds, _ in points])
+    axes.set(xscale="log", xlabel="milliseconds per picture", ylabel=metric,
+             title=f"{metric} against time")  # fmt: skip
+    axes.set_xlim(10 ** np.floor(times.min()), 10 ** np.ceil(times.max() + 0.3))  # room for names
+    axes.set_ylim(0, 1)
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.grid(alpha=0.3, which="both")
+    _save(figure, path)
+
+
 def _draw_classes(axes: Axes, statistics: Statistics) -> None:
     order = np.argsort(-statistics.boxes, kind="stable")[:MOST_BARS]
     order = order[statistics.boxes[order] > 0]
