@@ -22,7 +22,8 @@ def bakeoff(report: BakeoffReport) -> list[RenderableType]:
         _reached(report),
         _taken(report.entries),
         "Ceiling: the recall that perfect scores and selection would give. Passes: canvases "
-        "through the network. All times in milliseconds per picture.",
+        "through the network. All times in milliseconds per picture. Memory and files in MB, "
+        "weights in millions.",
         f"{DOCUMENT} and {PICTURE} are in {shown(str(report.output))}",
     ]
 
@@ -50,9 +51,9 @@ def _taken(entries: tuple[Entry, ...]) -> Table:
         rows.add_row(
             shown(entry["model"]),
             *(f"{entry['milliseconds'][stage]:.1f}" for stage in STAGES),
-            "?" if memory is None else f"{memory / 1e6:.0f} MB",
-            "?" if weights is None else f"{weights / 1e6:.1f} M",
-            f"{entry['size_bytes'] / 1e6:.1f} MB",
+            "?" if memory is None else f"{memory / 1e6:.0f}",
+            "?" if weights is None else f"{weights / 1e6:.1f}",
+            f"{entry['size_bytes'] / 1e6:.1f}",
         )
     return rows
 
