@@ -169,8 +169,17 @@ class TestLoading:
         assert "tiny" == bundle.load(tmp_path, threads=1).name
 
     def test_takes_every_shipped_name(self):
-        for name in bundle.shipped():
-            assert bundle.load(name, threads=1).classes
+        described = {name: bundle.describe(*bundle.read(name)) for name in bundle.shipped()}
+        for name, model in described.items():
+            classifier = isinstance(model, bundle.ClassifierModel)
+            loaded = (bundle.load_classifier if classifier else bundle.load)(name, threads=1)
+            assert model.classes == loaded.classes
+
+    def test_says_who_takes_a_model_of_the_other_kind(self, tmp_path):
+        with pytest.raises(ModelError, match=r"it is a classifier.*boxray classify"):
+            bundle.load("lite0-imagenet", threads=1)
+        with pytest.raises(ModelError, match=r"it is a detector.*boxray detect"):
+            bundle.load_classifier(tiny_model.write(tmp_path), threads=1)
 
     def test_a_size_replaces_the_canvas(self, tmp_path):
         path = tiny_model.write(tmp_path)

@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from boxray.bundle import load as load
+    from boxray.bundle import load_classifier as load_classifier
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load"]
+__all__ = ["__version__", "load", "load_classifier"]
 
 
 def __getattr__(name: str) -> object:
-    """Import `load` on first use, so that `import boxray` and `boxray --help` stay quick."""
-    if name == "load":
-        from boxray.bundle import load
+    """Import what loads models on first use: `import boxray` and `boxray --help` stay quick."""
+    if name in ("load", "load_classifier"):
+        from boxray import bundle
 
-        return load
+        return getattr(bundle, name)
     raise AttributeError(f"module 'boxray' has no attribute {name!r}")

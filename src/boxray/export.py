@@ -124,10 +124,25 @@ def to_bytes(model: bundle.Model, network: nn.Module, *, half: bool = True) -> b
     graph = _first_graph(network, model)
     if half:
         store_half(graph)
+    return _with_metadata(graph, bundle.to_text(model))
+
+
+def _with_metadata(graph: onnx.ModelProto, text: str) -> bytes:
+    """The file of a checked graph that says about itself what `text` says, sealed."""
     entry = graph.metadata_props.add()
-    entry.key, entry.value = METADATA_KEY, bundle.to_text(model)
+    entry.key, entry.value = METADATA_KEY, text
     onnx.checker.check_model(graph)
     return seal(graph.SerializeToString())
+
+
+def classifier_bytes(model: bundle.ClassifierModel, network: nn.Module) -> bytes:
+    """A sealed model file of a classifier of any batch and size; its weights in 16 bits."""
+    height, width = model.preprocessing.size_hw
+    axes = {INPUT_NAME: {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch"}}
+    example = torch.zeros(1, 3, height, width)
+    graph = _traced(folded(network), (example,), axes, outputs=["logits"])
+    store_half(graph)
+    return _with_metadata(graph, bundle.to_text(replace(model, versions=_versions())))
 
 
 def restated(content: bytes, *, name: str | None = None, licence: str | None = None) -> bytes:

@@ -16,7 +16,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Float, Float64, UInt8
@@ -24,11 +24,12 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from boxray import boxes as geometry
 from boxray.boxes import Array
-from boxray.errors import ImageError
+from boxray.errors import BoxError, ImageError
 
 Source: TypeAlias = str | Path | bytes | Image.Image | np.ndarray
 Pixels: TypeAlias = UInt8[np.ndarray, "_ _ 3"]  # height, width, and red, green, blue
 File: TypeAlias = io.BytesIO | io.BufferedReader
+Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
 
 # Named to Pillow, so that no other decoder (Ghostscript among them) is ever tried.
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
@@ -105,16 +106,33 @@ def header(path: str | Path) -> tuple[tuple[int, int], int]:
         return ((width, height) if orientation >= 5 else (height, width)), orientation
 
 
-def resize(image: Pixels, size_hw: tuple[int, int]) -> Pixels:
-    """`image` in another size: bilinear, averaging over what it shrinks (Pillow's BILINEAR).
+def resize(image: Pixels, size_hw: tuple[int, int], by: Interpolation = "bilinear") -> Pixels:
+    """`image` in another size, averaging over what it shrinks (Pillow's BILINEAR or BICUBIC).
 
-    The only resize in boxray: training, evaluation and detection see the same pixels.
+    The only resize in boxray: training, evaluation and detection see the same pixels. Detectors
+    use "bilinear", a classifier what it was trained with.
     """
     if image.shape[:2] == size_hw:
         return image
     height, width = size_hw
-    picture = Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR)
+    picture = Image.fromarray(image).resize((width, height), Image.Resampling[by.upper()])
     return np.array(picture, dtype=np.uint8)
+
+
+def crop(image: Pixels, box: Float[Array, "4"]) -> Pixels:
+    """The piece of `image` inside a box, whose edges go to the nearest whole pixel.
+
+    Clipped to the image; raises BoxError where nothing is left.
+    """
+    edges = geometry.clip(np.asarray(box, np.float64)[None], (image.shape[0], image.shape[1]))[0]
+    x0, y0, x1, y1 = np.floor(edges + 0.5).astype(int)
+    if x0 >= x1 or y0 >= y1:
+        shown = ", ".join(f"{edge:g}" for edge in np.asarray(box, float))
+        raise BoxError(
+            f"the box ({shown}) holds no pixel of an image of {image.shape[1]}x{image.shape[0]} "
+            "pixels; expected x0, y0, x1, y1 with x0 < x1 and y0 < y1, inside it."
+        )
+    return image[y0:y1, x0:x1]
 
 
 @dataclass(frozen=True)

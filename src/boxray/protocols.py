@@ -49,7 +49,7 @@ class Engine(Protocol):
     """Runs the learned step: a batch of canvases in, raw arrays out, the same in every mode."""
 
     def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Array, ...]:
-        """One array per level, (n, channels, rows, columns), float32."""
+        """float32, (n, channels, rows, columns) per level; of a classifier (n, classes)."""
 
 
 @runtime_checkable

@@ -6,7 +6,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import tiny_model
-from boxray.engines.onnx import OnnxEngine, metadata, open_session, output_channels
+from boxray.engines.onnx import OnnxEngine, metadata_text, open_session, output_channels
 from boxray.errors import ModelError, SettingError
 
 
@@ -67,12 +67,12 @@ def test_the_canvas_is_not_changed():
 
 def test_the_metadata_is_the_text_that_was_put_in():
     session = open_session(tiny_model.sealed('sealed: "sha256": "' + "0" * 64 + '"'))
-    assert metadata(session).startswith("sealed: ")
+    assert metadata_text(session).startswith("sealed: ")
 
 
 def test_a_graph_without_metadata_is_not_a_model_of_boxray():
     with pytest.raises(ModelError, match="metadata property 'boxray'"):
-        metadata(open_session(tiny_model.graph().SerializeToString()))
+        metadata_text(open_session(tiny_model.graph().SerializeToString()))
 
 
 def test_the_channels_of_every_output_are_known_before_anything_runs():

@@ -14,12 +14,15 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
-from boxray.bundle.metadata import Model, Second, checked_canvas, parse, to_text
+from boxray.bundle import classifiers, documents, metadata
+from boxray.bundle.classifiers import ClassifierModel
+from boxray.bundle.metadata import Model, Second, checked_canvas, parse
+from boxray.classification.classifier import Classifier
 from boxray.detectors import OneStage, TwoStage
 from boxray.engines.onnx import (
     OnnxEngine,
     OnnxStages,
-    metadata,
+    metadata_text,
     open_session,
     output_channels,
 )
@@ -27,11 +30,13 @@ from boxray.errors import ModelError, SettingError
 from boxray.files import verify_seal
 
 __all__ = [
+    "ClassifierModel",
     "Model",
     "Second",
     "describe",
     "from_bytes",
     "load",
+    "load_classifier",
     "parse",
     "read",
     "read_second",
@@ -77,7 +82,7 @@ def from_bytes(
     verify_seal(content, label)
     try:
         session = open_session(content, threads=threads, device=device)
-        model = parse(metadata(session))
+        model = parse(metadata_text(session))
         _require_outputs(model, output_channels(session))
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
@@ -108,13 +113,54 @@ def from_bytes(
     )
 
 
-def describe(content: bytes, label: str) -> Model:
+def load_classifier(
+    name_or_path: str | Path = "lite0-imagenet",
+    *,
+    threads: int | None = None,
+    device: str = "cpu",
+) -> Classifier:
+    """The classifier of a shipped model's name or an `.onnx` file.
+
+    threads: how many work on a batch, None for all processors. Raises ModelError for a file that
+    is not a whole classifier of boxray, SettingError for a device that is not there.
+    """
+    content, label = read(name_or_path)
+    verify_seal(content, label)
+    try:
+        session = open_session(content, threads=threads, device=device)
+        model = classifiers.parse(metadata_text(session))
+        _require_logits(model, output_channels(session))
+    except ModelError as error:
+        raise ModelError(f"{label}: {error}") from error
+    return Classifier(
+        engine=OnnxEngine(session, model.preprocessing.mean, model.preprocessing.std),
+        classes=model.classes,
+        preprocessing=model.preprocessing,
+        wnids=model.wnids,
+        name=model.name,
+    )
+
+
+def describe(content: bytes, label: str) -> Model | ClassifierModel:
     """What the bytes of a sealed model file say about it."""
     verify_seal(content, label)
     try:
-        return parse(metadata(open_session(content, threads=1)))
+        text = metadata_text(open_session(content, threads=1))
+        if documents.parsed(text)["kind"] == documents.CLASSIFIER:
+            return classifiers.parse(text)
+        return parse(text)
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
+
+
+def to_text(model: Model | ClassifierModel) -> str:
+    """The metadata of an unsealed file: JSON, in ASCII, with zeros for the sha256.
+
+    Read back by `describe`. Raises ModelError if the model could not be read back.
+    """
+    if isinstance(model, ClassifierModel):
+        return classifiers.to_text(model)
+    return metadata.to_text(model)
 
 
 def read_second(second: Second, folder: Path) -> bytes:
@@ -204,4 +250,15 @@ def _require_outputs(model: Model, channels: tuple[int | str | None, ...]) -> No
         raise ModelError(
             f"{len(model.classes)} classes and priors on {len(expected)} levels need outputs of "
             f"{expected} channels, the graph has {channels}."
+        )
+
+
+def _require_logits(model: ClassifierModel, channels: tuple[int | str | None, ...]) -> None:
+    """The graph's one output against the classes; an open dimension passes."""
+    count = len(model.classes)
+    said = channels[0] if len(channels) == 1 else 0
+    if isinstance(said, int) and said not in (count, count + 1):
+        raise ModelError(
+            f"{count} classes need one output of {count} numbers, or one more for none of them; "
+            f"the graph has {channels}."
         )

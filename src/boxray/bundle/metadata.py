@@ -5,23 +5,20 @@ Every field is checked on the way in, because a model file may come from anywher
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
-from boxray.bundle import coders
+from boxray.bundle import coders, documents
 from boxray.bundle.coders import MAX_SIDE
-from boxray.bundle.fields import is_plain, is_whole, mismatch, numbers, sequence, table, words
+from boxray.bundle.fields import is_whole, mismatch, numbers, sequence, table, words
 from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.errors import BoxrayError, ModelError
 from boxray.files import UNSEALED
 from boxray.protocols import Coder
 from boxray.selection import Method, Thresholds, Within
 
-SCHEMA = "boxray.model/1"
-KINDS = ("one-stage", "two-stage")
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -74,10 +71,10 @@ def to_text(model: Model) -> str:
     Read back by `parse`. Raises ModelError if the model could not be read back.
     """
     document = {
-        "schema": SCHEMA,
+        "schema": documents.SCHEMA,
         "sha256": UNSEALED,
         "name": model.name,
-        "kind": KINDS[model.second is not None],
+        "kind": documents.DETECTORS[model.second is not None],
         "classes": model.classes,
         "coder": coders.written(model.coder),
         "canvas_hw": model.canvas_hw,
@@ -95,10 +92,7 @@ def to_text(model: Model) -> str:
             "proposals": asdict(model.second.proposals),
             "digest": model.second.digest,
         }
-    try:
-        text = json.dumps(document, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"the model's metadata cannot be written as JSON: {error}.") from error
+    text = documents.written(document)
     parse(text)
     return text
 
@@ -108,12 +102,14 @@ def parse(text: str) -> Model:
 
     Raises ModelError, naming the field, what was expected and what the document says.
     """
-    document = _document(text)
-    for field, known in (("schema", (SCHEMA,)), ("kind", KINDS)):
-        if document.get(field) not in known:
-            raise mismatch(field, " or ".join(map(repr, known)), document.get(field))
-    classes = _classes(document)
-    two_stages = document["kind"] == KINDS[1]
+    document = documents.parsed(text)
+    if document["kind"] == documents.CLASSIFIER:
+        raise ModelError(
+            "it is a classifier, and a detector is wanted: boxray.load_classifier and "
+            "`boxray classify` take it."
+        )
+    classes = documents.class_names(document)
+    two_stages = document["kind"] == documents.DETECTORS[1]
     coder = coders.parsed(table(document, "coder"), 1 if two_stages else len(classes))
     normalisation = table(document, "normalisation")
     return Model(
@@ -155,38 +151,6 @@ def checked_canvas(found: object, multiple: int, kind: type[BoxrayError]) -> tup
         f"a canvas of {found!r}: expected height and width in pixels, "
         f"multiples of {multiple} up to {MAX_SIDE}."
     )
-
-
-def _document(text: str) -> dict[str, Any]:
-    """The JSON object, refusing what JSON or good sense does not allow."""
-    try:
-        document = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
-    except (ValueError, RecursionError) as error:
-        raise ModelError(f"the metadata is not sound JSON: {error}.") from error
-    if not isinstance(document, dict):
-        raise mismatch("(all)", "an object", document)
-    return document
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not one of JSON's numbers")
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
-        raise ValueError(f"a key stands twice among {[key for key, _ in pairs]}")
-    return table
-
-
-def _classes(document: dict[str, Any]) -> tuple[str, ...]:
-    names = sequence(document, "classes")
-    for name in names:
-        if not (isinstance(name, str) and name.strip() and is_plain(name)):
-            raise mismatch("classes", "names without control characters", name)
-    if not 0 < len(set(names)) == len(names):
-        raise mismatch("classes", "at least one name and none twice", names)
-    return names
 
 
 def _is_side(value: object, multiple: int) -> bool:

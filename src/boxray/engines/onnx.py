@@ -23,7 +23,7 @@ onnxruntime.set_default_logger_severity(_SILENT)
 
 @dataclass(frozen=True)
 class OnnxEngine:
-    """The learned step: canvases in, one raw array per pyramid level out.
+    """The learned step: canvases in, one raw array per pyramid level out; a classifier's logits.
 
     mean and std: of red, green and blue on the scale 0 to 255; the graph is given
     (pixel - mean) / std. Raises ModelError where onnxruntime cannot run the graph.
@@ -33,7 +33,7 @@ class OnnxEngine:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Float32[Array, "n _ _ _"], ...]:
+    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Float32[Array, "n ..."], ...]:
         pixels = np.ascontiguousarray(canvases.transpose(0, 3, 1, 2), np.float32)
         pixels -= np.asarray(self.mean, np.float32)[:, None, None]
         pixels /= np.asarray(self.std, np.float32)[:, None, None]
@@ -96,7 +96,7 @@ def open_session(
         raise ModelError(f"onnxruntime refuses the graph: {_first_line(error)}") from error
 
 
-def metadata(session: onnxruntime.InferenceSession) -> str:
+def metadata_text(session: onnxruntime.InferenceSession) -> str:
     """The text that boxray left in the file; ModelError if there is none."""
     found = session.get_modelmeta().custom_metadata_map
     if METADATA_KEY not in found:
@@ -113,7 +113,7 @@ def output_channels(session: onnxruntime.InferenceSession) -> tuple[int | str | 
     if names != [INPUT_NAME]:
         raise ModelError(f"the graph takes {names}; boxray gives it one input, [{INPUT_NAME!r}].")
     shapes = [entry.shape for entry in session.get_outputs()]
-    return tuple(shape[1] if shape and len(shape) == 4 else None for shape in shapes)
+    return tuple(shape[1] if shape and len(shape) in (2, 4) else None for shape in shapes)
 
 
 def processors() -> int:

@@ -24,7 +24,7 @@ class TorchEngine:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Float32[Array, "n _ _ _"], ...]:
+    def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Float32[Array, "n ..."], ...]:
         self.network.eval()
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(device)

@@ -41,13 +41,14 @@ class Start:
 def read_start(name_or_path: str) -> Start:
     """The model of that name, file or run folder, with its weights.
 
-    Raises ModelError for what is no model, SettingError for one of two stages.
+    Raises ModelError for what is no model, SettingError for a classifier or two stages.
     """
     content, label = bundle.read(name_or_path)
     model = bundle.describe(content, label)
-    if model.second is not None:
+    if isinstance(model, bundle.ClassifierModel) or model.second is not None:
+        kind = "is a classifier" if isinstance(model, bundle.ClassifierModel) else "has two stages"
         raise SettingError(
-            f"{label} has two stages; a training can start from a model of one stage, or from "
+            f"{label} {kind}; a training can start from a model of one stage, or from "
             f"--start {IMAGENET}."
         )
     return Start(model, export.stored_weights(content))

@@ -22,7 +22,7 @@ class ExportReport:
     """The file that was written, and the model in it."""
 
     path: Path
-    model: bundle.Model
+    model: bundle.Model | bundle.ClassifierModel
     size_bytes: int
 
     def to_dict(self) -> dict[str, Any]:

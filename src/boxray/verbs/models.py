@@ -13,10 +13,18 @@ SCHEMA = "boxray.models/1"
 
 @dataclass(frozen=True)
 class Listing:
-    """A model and the size of its file in bytes."""
+    """A model, a detector or a classifier, and the size of its file in bytes."""
 
-    model: bundle.Model
+    model: bundle.Model | bundle.ClassifierModel
     size_bytes: int
+
+    @property
+    def input_hw(self) -> tuple[int, int]:
+        """Height and width in pixels of what the network is given."""
+        model = self.model
+        if isinstance(model, bundle.ClassifierModel):
+            return model.preprocessing.size_hw
+        return model.canvas_hw
 
     def to_dict(self) -> dict[str, Any]:
         """The model's entry in the document `boxray.models/1`."""
@@ -25,8 +33,7 @@ class Listing:
             "name": model.name,
             "size_bytes": self.size_bytes,
             "classes": list(model.classes),
-            "canvas_hw": list(model.canvas_hw),
-            "thresholds": asdict(model.thresholds),
+            **_of_its_kind(model),
             "metrics": dict(model.metrics),
             "training_data": list(model.training_data),
             "recipe": dict(model.recipe),
@@ -34,6 +41,21 @@ class Listing:
             "versions": dict(model.versions),
             "sha256": model.sha256,
         }
+
+
+def _of_its_kind(model: bundle.Model | bundle.ClassifierModel) -> dict[str, Any]:
+    """What only detectors have, or only classifiers."""
+    if isinstance(model, bundle.ClassifierModel):
+        return {
+            "kind": "classifier",
+            "wnids": list(model.wnids),
+            "preprocessing": asdict(model.preprocessing),
+        }
+    return {
+        "kind": "detector",
+        "canvas_hw": list(model.canvas_hw),
+        "thresholds": asdict(model.thresholds),
+    }
 
 
 def models() -> tuple[Listing, ...]:

@@ -60,10 +60,10 @@ def listings(models: Sequence[Listing]) -> RenderableType:
     """One row per model."""
     if not models:
         return "No model comes with this boxray: name a run folder or an .onnx file."
-    rows = table("model", "classes", "canvas", "size", "licence", "metrics")
+    rows = table("model", "classes", "input", "size", "licence", "metrics")
     for listing in models:
         model = listing.model
-        height, width = model.canvas_hw
+        height, width = listing.input_hw
         numbers = ", ".join(
             f"{name} {value:.3f}"
             for name, value in model.metrics.items()

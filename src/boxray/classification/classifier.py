@@ -1,0 +1,103 @@
+"""A classifier: pictures or pieces of them in, a probability for each class out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from boxray import images
+from boxray.boxes import Array
+from boxray.classification.preprocessing import Preprocessing
+from boxray.errors import ModelError, SettingError
+from boxray.images import Pixels, Source
+from boxray.protocols import Engine
+
+BATCH = 16  # patches that the engine is given at once; more are no quicker on a CPU
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A class that a classifier holds possible. wnid: its WordNet 3.0 id, if it has one."""
+
+    wnid: str | None
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """Preprocessing, engine, and names for what the engine says.
+
+    engine: gives one array of logits, (n, classes); where it gives one more than there are
+    classes, its first stands for "something else", as in TensorFlow's networks of 1,001.
+    wnids: a WordNet id per class, or none at all. name: of the model, for reports.
+    """
+
+    engine: Engine
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    wnids: tuple[str, ...] = ()
+    name: str = ""
+
+    def probabilities(self, patches: Sequence[Pixels]) -> Float32[Array, "n classes"]:
+        """For every patch the probability of every class; a row adds up to 1.
+
+        Where the network knows "something else" its share is left out, and rows add up to less.
+        """
+        rows = [self.logits(patches[at : at + BATCH]) for at in range(0, len(patches), BATCH)]
+        if not rows:
+            return np.zeros((0, len(self.classes)), np.float32)
+        return softmax(np.concatenate(rows))[:, -len(self.classes) :]
+
+    def logits(self, patches: Sequence[Pixels]) -> Float32[Array, "n outputs"]:
+        """What the network says of a batch of patches, before any meaning."""
+        canvases = np.stack([self.preprocessing.pixels(patch) for patch in patches])
+        (said,) = self.engine(canvases)
+        if said.ndim != 2 or said.shape[1] - len(self.classes) not in (0, 1):
+            raise ModelError(
+                f"{self.name or 'the classifier'} has {len(self.classes)} classes and says "
+                f"{said.shape[1:]} numbers per picture; expected one per class, or one more."
+            )
+        return said
+
+    def classify(
+        self, source: Source, boxes: Float[Array, "n 4"] | None = None, *, top: int = 5
+    ) -> list[list[Guess]]:
+        """The `top` most probable classes of every patch of a picture, or of the whole of it.
+
+        boxes: the patches, in pixels of the picture; each is stretched to the network's input as
+        a whole. Raises ImageError for a picture that cannot be read, BoxError for a patch outside.
+        """
+        image = images.load(source)
+        if boxes is None:
+            return self.guesses(self.probabilities([image]), top)
+        patches = [images.crop(image, box) for box in boxes]
+        return self.guesses(self.of_whole().probabilities(patches), top)
+
+    def guesses(self, probabilities: Float[Array, "n classes"], top: int = 5) -> list[list[Guess]]:
+        """The `top` most probable classes of each row, best first, ties in the order of classes."""
+        if top < 1:
+            raise SettingError(f"top is {top}; expected at least 1.")
+        order = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
+        return [
+            [self._guess(int(label), row) for label in labels]
+            for labels, row in zip(order, probabilities, strict=True)
+        ]
+
+    def of_whole(self) -> Classifier:
+        """The same for pieces of which nothing may be cut off; see `Preprocessing.of_whole`."""
+        return replace(self, preprocessing=self.preprocessing.of_whole())
+
+    def _guess(self, label: int, row: Float[Array, "classes"]) -> Guess:
+        wnid = self.wnids[label] if self.wnids else None
+        return Guess(wnid, self.classes[label], float(row[label]))
+
+
+def softmax(logits: Float[Array, "n classes"]) -> Float32[Array, "n classes"]:
+    """Probabilities in the proportion of e to the logits; computed so that e never overflows."""
+    powers = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float32)
+    chances: Array = powers / powers.sum(1, keepdims=True)
+    return chances
