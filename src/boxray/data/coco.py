@@ -7,14 +7,14 @@ Source: cocodataset.org/#format-data.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
 from boxray.boxes import to_xywh
 from boxray.data.annotated import Annotated, Conventions, Found, Reading, frame_of, settle
-from boxray.data.coco_json import Compact, Entry, Row, categories_of, load
+from boxray.data.coco_json import Entry, categories_of, load
 from boxray.data.partition import Divider, in_order, plain
 from boxray.data.parts import AREA, CLASS_LIST, Part
 from boxray.data.parts import WHOLE as NO_SPLIT
@@ -27,6 +27,7 @@ EXPECTED = "annotations/instances_*.json, */_annotations.coco.json, or one JSON 
 PICTURES = "images/{split}"
 _ATTRIBUTES = tuple(flag for flag in FLAGS if flag != "crowd")
 SAYS = frozenset({*FLAGS, AREA, CLASS_LIST})
+_NO_FLAGS: frozenset[str] = frozenset()  # one for all: each of its own takes 216 bytes
 WHOLE = ""  # the key of a file that is no split
 
 
@@ -99,8 +100,8 @@ def _read_file(
     """The images of one file, or of a part of it."""
     path = layout.files[name]
     document = load(path)
-    categories = categories_of(document["categories"], path, ledger, merge_names)
-    entries = _entries(document["images"], path, ledger)
+    categories = categories_of(document.categories, path, ledger, merge_names)
+    entries = _entries(document.images, path, ledger)
     wanted = set(entries)
     finder = Finder(_picture_folders(layout.root, path, name))
     if part is not None:
@@ -108,8 +109,9 @@ def _read_file(
         chosen = divider.part({n: finder.get(n) for n in names.values()}, part, path, ledger)
         wanted = {key for key, file in names.items() if file in chosen}
     found = _Annotations(path, categories, entries, wanted, ledger)
-    labelled = "annotations" in document
-    found.read(document.pop("annotations", []))
+    found.read(document.annotations())
+    labelled = document.labelled
+    del document  # its text is as large as all that was read from it
     images = []
     for key in (key for key in entries if key in wanted):
         image = _image(entries[key], found.rows.pop(key, []), path, finder, ledger)
@@ -152,15 +154,10 @@ class _Annotations:
         self.ids: set[Any] = set()
         self.id_types = {type(known) for known in entries}
 
-    def read(self, annotations: list[Any]) -> None:
-        """Sort in every annotation that can be read, and write down the others.
-
-        The list is used up: of a million annotations, one form is enough to hold.
-        """
-        annotations.reverse()
-        for position in range(1, len(annotations) + 1):
-            entry = annotations.pop()
-            key = entry.get("image_id") if isinstance(entry, dict | Compact) else None
+    def read(self, annotations: Iterable[Any]) -> None:
+        """Sort in every annotation that can be read, and write down the others."""
+        for position, entry in enumerate(annotations, 1):
+            key = entry.get("image_id") if isinstance(entry, dict) else None
             self._refuse_other_type(key, position)
             if isinstance(key, int | str) and key in self.entries and key not in self.wanted:
                 continue
@@ -183,7 +180,7 @@ class _Annotations:
 
     def _row(self, entry: object, key: object, position: int) -> Found:
         """The object. Raises FormatError where it is none."""
-        if not isinstance(entry, dict | Compact) or not isinstance(key, int | str):
+        if not isinstance(entry, dict) or not isinstance(key, int | str):
             raise FormatError("it has no image_id")
         if key not in self.entries:
             raise FormatError(f"image_id {str(key)[:40]} is not among the images")
@@ -204,7 +201,7 @@ class _Annotations:
         box = (x, y, x + width, y + height)
         return Found(self.categories[category], box, position, stated, flags, tuple(repairs))
 
-    def _repairs(self, entry: Row) -> list[str]:
+    def _repairs(self, entry: Entry) -> list[str]:
         if entry.get("iscrowd", 0) not in (0, 1):
             raise FormatError(f"iscrowd is {str(entry.get('iscrowd'))[:20]}, expected 0 or 1")
         repairs = [] if "iscrowd" in entry else ["no iscrowd: 0 is meant"]
@@ -242,12 +239,14 @@ class _Annotations:
             self.ledger.remark(WARNING, self.path, reason, cause=Cause.OTHER_LAYOUT)
 
 
-def _flags(entry: Row) -> frozenset[str]:
+def _flags(entry: Entry) -> frozenset[str]:
     """Its iscrowd, and what its attributes (as in CVAT's exports) say in words of boxray."""
     attributes = entry.get("attributes")
     said = attributes if isinstance(attributes, dict) else {}
-    flags = {flag for flag in _ATTRIBUTES if said.get(flag) in (True, 1)}
-    return frozenset(flags | ({"crowd"} if entry.get("iscrowd", 0) == 1 else set()))
+    flags = {flag for flag in _ATTRIBUTES if said.get(flag) in (True, 1)} if said else set()
+    if entry.get("iscrowd", 0) == 1:
+        flags.add("crowd")
+    return frozenset(flags) if flags else _NO_FLAGS
 
 
 def _is_finite(value: object) -> TypeGuard[float]:

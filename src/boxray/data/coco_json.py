@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -10,41 +13,41 @@ from boxray.data.classes import fold, has_control_characters
 from boxray.data.report import REPAIRED, WARNING, Cause, Ledger
 from boxray.errors import FormatError
 
-
-class Compact:
-    """A JSON object that shares its keys with all that have the same: a million need little."""
-
-    __slots__ = ("keys", "values")
-
-    def __init__(self, keys: tuple[str, ...], values: tuple[Any, ...]) -> None:
-        self.keys, self.values = keys, values
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.keys
-
-    def get(self, key: str, otherwise: object = None) -> Any:
-        """The value of a key, as a dict gives it."""
-        return self.values[self.keys.index(key)] if key in self.keys else otherwise
-
-
 Entry: TypeAlias = dict[str, Any]  # one JSON object, not yet checked
-Row: TypeAlias = Entry | Compact  # an annotation
+_STREAMED = "annotations"
+_DECODE = json.JSONDecoder().raw_decode
+_SPACE = re.compile(r"[ \t\n\r]*")
 
 
-def _compacted(entry: dict[str, Any], known: dict[tuple[str, ...], tuple[str, ...]]) -> Row:
-    """An annotation as `Compact`, anything else as it is."""
-    if "image_id" not in entry or "category_id" not in entry:
-        return entry
-    keys = tuple(entry)
-    return Compact(known.setdefault(keys, keys), tuple(entry.values()))
+@dataclass(frozen=True)
+class Document:
+    """A COCO document whose annotations stay text until they are asked for, one by one.
+
+    start: where their list begins in the text, None where there is none.
+    """
+
+    images: list[Any]
+    categories: list[Any]
+    text: str
+    start: int | None
+
+    @property
+    def labelled(self) -> bool:
+        """Whether there are annotations, be it none for any image."""
+        return self.start is not None
+
+    def annotations(self) -> Iterator[Any]:
+        """Each in turn: a million of them, with polygons, would take more memory than the text."""
+        if self.start is not None:
+            for value, _ in _elements(self.text, self.start):
+                yield value
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> Document:
     """The document, with the keys it cannot do without. Raises FormatError otherwise."""
-    known: dict[tuple[str, ...], tuple[str, ...]] = {}
     try:
         text = path.read_bytes().decode("utf-8-sig")
-        document = json.loads(text, object_hook=lambda entry: _compacted(entry, known))
+        found, start = _members(text)
     except OSError as error:
         raise FormatError(f"cannot read {path}: {error.strerror}.") from error
     except UnicodeDecodeError as error:
@@ -53,17 +56,87 @@ def load(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path} is nested too deeply to be a COCO file.") from error
     except ValueError as error:
         raise FormatError(f"{path} is not JSON: {error}.") from error
-    if isinstance(document, list):
+    if isinstance(found, list):
         hint = ""
-        if document and isinstance(document[0], dict | Compact) and "score" in document[0]:
+        if found and isinstance(found[0], dict) and "score" in found[0]:
             hint = " This is a file of results (detections): give it as a model, not as data."
         raise FormatError(f"{path} holds a list, expected an object with 'images'.{hint}")
     for key in ("images", "categories"):
-        if not isinstance(document, dict) or not isinstance(document.get(key), list):
+        if not isinstance(found, dict) or not isinstance(found.get(key), list):
             raise FormatError(f"{path} has no list '{key}': it is not a COCO annotation file.")
-    if not isinstance(document.get("annotations", []), list):
+    if _STREAMED in found:
         raise FormatError(f"{path}: 'annotations' is not a list.")
-    return document  # type: ignore[no-any-return]
+    return Document(found["images"], found["categories"], text, start)
+
+
+def _members(text: str) -> tuple[Any, int | None]:
+    """The values in the text's object but for its list of annotations, and where that begins.
+
+    As with json.loads, of two members with one key the last one counts. A text that is no object
+    is decoded as a whole. Raises ValueError where it is no JSON.
+    """
+    at = _after_space(text, 0)
+    if text[at : at + 1] != "{":
+        return json.loads(text), None
+    found: Entry = {}
+    start = None
+    at = _after_space(text, at + 1)
+    more = text[at : at + 1] != "}"
+    while more:
+        if text[at : at + 1] != '"':
+            raise json.JSONDecodeError(
+                "Expecting property name enclosed in double quotes", text, at
+            )
+        key, at = _DECODE(text, at)
+        at = _after_space(text, _past(":", text, at))
+        if key == _STREAMED:
+            found.pop(key, None)
+            start = at if text[at : at + 1] == "[" else None
+        if key == _STREAMED and start is not None:
+            at = _end(text, start)
+        else:
+            found[key], at = _DECODE(text, at)
+        at = _after_space(text, at)
+        more = text[at : at + 1] == ","
+        at = _after_space(text, at + 1) if more else at
+    at = _after_space(text, _past("}", text, at))
+    if at != len(text):
+        raise json.JSONDecodeError("Extra data", text, at)
+    return found, start
+
+
+def _elements(text: str, start: int) -> Iterator[tuple[Any, int]]:
+    """Each element of the list that begins here, and where it ends."""
+    at = _after_space(text, start + 1)
+    if text[at : at + 1] == "]":
+        return
+    while True:
+        value, at = _DECODE(text, at)
+        at = _after_space(text, at)
+        yield value, at
+        if text[at : at + 1] == "]":
+            return
+        at = _after_space(text, _past(",", text, at))
+
+
+def _end(text: str, start: int) -> int:
+    """Where the list that begins here is over."""
+    end = start + 1
+    for _, after in _elements(text, start):
+        end = after
+    return _past("]", text, end)
+
+
+def _after_space(text: str, at: int) -> int:
+    return _SPACE.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing, too
+
+
+def _past(sign: str, text: str, at: int) -> int:
+    """Where the text goes on after a sign that has to be next."""
+    at = _after_space(text, at)
+    if text[at : at + 1] != sign:
+        raise json.JSONDecodeError(f"Expecting '{sign}' delimiter", text, at)
+    return at + 1
 
 
 def categories_of(
