@@ -115,3 +115,14 @@ def test_numbers_that_cannot_be_read_are_named(models, data, tmp_path):
     kept.write_text("{")
     with pytest.raises(OutputError, match="cannot be read"):
         bakeoff(models[:1], data, terms=TERMS, output=tmp_path / "out")
+
+
+def test_what_cannot_be_compared_is_refused_before_any_work(models, data, tmp_path):
+    dogs = voc(tmp_path / "dogs", names=("dog", "horse"))
+    for folder, output, told in (
+        (dogs, tmp_path / "out", "share no class name"),
+        (data, data / "out", "lies inside the data"),
+    ):
+        with pytest.raises(SettingError, match=told):
+            bakeoff(models, folder, terms=TERMS, output=output)
+        assert not output.exists()

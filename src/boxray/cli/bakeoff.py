@@ -23,7 +23,7 @@ def _bakeoff(
     data: options.DataArgument,
     more: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[MODELS]...", help="Shipped names, run folders or .onnx files."),
+        typer.Argument(metavar="MODELS", help="Shipped names, run folders or .onnx files."),
     ] = None,
     models: Annotated[
         list[str] | None,

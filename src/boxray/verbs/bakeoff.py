@@ -23,7 +23,7 @@ from boxray.bundle.contents import contents
 from boxray.data import Dataset, Manner
 from boxray.data.classes import read_class_file
 from boxray.errors import FormatError, OutputError, SettingError
-from boxray.evaluation import rules_of
+from boxray.evaluation import labels_in_dataset, rules_of
 from boxray.files import write_atomically
 from boxray.inspection import plots
 from boxray.verbs.evaluate import PREFERRED_SPLITS
@@ -105,10 +105,11 @@ def bakeoff(
     terms = terms or Terms()
     _require_different(models)
     rules_of(terms.protocol)
-    for name in models:
-        bundle.describe(*bundle.read(name))  # or say so before the work
+    known = [bundle.describe(*bundle.read(name)).classes for name in models]
     terms, dataset = _drawn(terms, folder)
-    _prepare(output)
+    for classes in known:
+        labels_in_dataset(classes, dataset.classes)  # or say so before the work
+    _prepare(output, folder)
     entries = []
     for number, name in enumerate(models, 1):
         place = output / MEASURED / f"{_key(name, dataset, terms)}.json"
@@ -154,8 +155,10 @@ def _drawn(terms: Terms, folder: Path) -> tuple[Terms, Dataset]:
     return replace(terms, split=split), replace(dataset, samples=tuple(samples))
 
 
-def _prepare(output: Path) -> None:
-    """A new or empty folder, or that of an earlier bake-off."""
+def _prepare(output: Path, folder: Path) -> None:
+    """A new or empty folder, or that of an earlier bake-off, outside the data."""
+    if output.resolve().is_relative_to(folder.resolve()):
+        raise SettingError(f"--output {output} lies inside the data. Choose a folder outside it.")
     if output.is_dir() and any(output.iterdir()) and not (output / MEASURED).is_dir():
         raise SettingError(
             f"--output {output} holds something else than a bake-off. Choose another folder."
