@@ -31,6 +31,15 @@ class Point(NamedTuple):
     y: float
 
 
+class Patch(NamedTuple):
+    """What --patch says, in pixels."""
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+
 def share(text: str) -> float:
     """A number from 0 to 1; NaN, infinity and a decimal comma are none."""
     try:
@@ -69,6 +78,19 @@ def point(text: str) -> Point:
     if not (0 <= x < math.inf and 0 <= y < math.inf):
         raise typer.BadParameter(f"expected two numbers of pixels, like 120,80, got {text!r}.")
     return Point(x, y)
+
+
+def patch(text: str) -> Patch:
+    """`X0,Y0,X1,Y1` in pixels, finite and with something inside."""
+    try:
+        x0, y0, x1, y1 = (float(part) for part in text.split(","))
+    except ValueError:
+        x0 = y0 = x1 = y1 = math.nan
+    if not (-math.inf < x0 < x1 < math.inf and -math.inf < y0 < y1 < math.inf):
+        raise typer.BadParameter(
+            f"expected x0,y0,x1,y1 in pixels with x0 < x1 and y0 < y1, got {text!r}."
+        )
+    return Patch(x0, y0, x1, y1)
 
 
 def rounds(text: str) -> float:

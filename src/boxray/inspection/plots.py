@@ -101,6 +101,32 @@ def save_bakeoff(
     _save(figure, path)
 
 
+def save_guesses(bars: Mapping[str, Sequence[tuple[str, float]]], path: Path) -> None:
+    """For every patch a chart of (class, probability), best on top, as one PNG."""
+    most = max(len(guesses) for guesses in bars.values())
+    columns = min(3, len(bars))
+    rows = -(-len(bars) // columns)
+    figure = _figure(5.0 * columns, min(600.0, rows * (0.8 + 0.2 * most)))
+    for place, (title, guesses) in enumerate(bars.items(), 1):
+        axes = figure.add_subplot(rows, columns, place)
+        heights = range(len(guesses), 0, -1)
+        axes.barh(heights, [chance for _, chance in guesses], color=_COLOURS[0])
+        axes.set_yticks(heights, [_plain(name) for name, _ in guesses], fontsize=8)
+        axes.set(xlim=(0, 1), xlabel="probability", title=title)
+    _save(figure, path)
+
+
+def save_pixels(before: np.ndarray, after: np.ndarray, path: Path) -> None:
+    """How often each value occurs in red, green and blue, before and after preprocessing."""
+    figure = _figure(10.0, 4.0)
+    titles = ("as read, 0 to 255", "as the network is given them")
+    for axes, values, title in zip(figure.subplots(1, 2), (before, after), titles, strict=True):
+        for channel, colour in enumerate(("#d55e00", "#009e73", "#0072b2")):
+            axes.hist(values[:, channel], bins=64, histtype="step", color=colour, density=True)
+        axes.set(title=title, xlabel="value", ylabel="density")
+    _save(figure, path)
+
+
 def _draw_classes(axes: Axes, statistics: Statistics) -> None:
     order = np.argsort(-statistics.boxes, kind="stable")[:MOST_BARS]
     order = order[statistics.boxes[order] > 0]
