@@ -62,7 +62,7 @@ def measure(asked: argparse.Namespace, frozen: int, run: Path) -> dict[str, Any]
     training = starting._begin(prepare(settings), RunFolder(run), ())
     training.clock.step = round(training.prepared.total_steps * PHASE)
     schedule = loop._schedule(training)
-    loader = loop._loader(training, schedule)
+    loader = loop.loader_of(training)
     watch = Stopwatch()
     learner = training.learner
     learn = watch.timed("other", loop._step)

@@ -70,6 +70,13 @@ def weights(run: Path) -> dict[str, bytes]:
     return {name: tensor.numpy().tobytes() for name, tensor in found.tensors.items()}
 
 
+def test_the_run_has_a_report_of_one_file(run):
+    text = (run / "report.html").read_text()
+    for heading in ("What became of the objects", "What was taken for what", "Settings"):
+        assert heading in text
+    assert "http" not in text.split('id="data"')[1].split("</script>")[0]
+
+
 class Stopped(Exception):
     """Stands for a power cut."""
 

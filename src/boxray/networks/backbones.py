@@ -77,9 +77,14 @@ class TimmBackbone(nn.Module):
 
 
 def freeze_stages(stages: nn.ModuleList, count: int) -> None:
-    """Train all stages but the first `count`."""
+    """Train the weights of all stages but the first `count`.
+
+    Biases are batch norm's shifts, folded, and stay as ImageNet's statistics do: to train them
+    bought nothing (docs/experiments.md).
+    """
     for number, stage in enumerate(stages):
-        stage.requires_grad_(number >= count)
+        for weight in stage.parameters():
+            weight.requires_grad_(number >= count and weight.ndim > 1)
 
 
 def freeze(network: nn.Module, count: int) -> None:

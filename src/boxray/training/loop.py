@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def _loop(training: Training, signals: Signals, watcher: Watcher) -> None:
     marks = max(1, values["validations"])
     saved = began = time.perf_counter()
     earlier_s = training.clock.elapsed_s
-    for batch in _loader(training, schedule):
+    for batch in loader_of(training):
         passed = int(training.clock.progress * marks)
         for complaint in batch[2]:
             watcher.say(complaint)
@@ -145,17 +145,19 @@ def _schedule(training: Training) -> Schedule:
     )
 
 
-def _loader(training: Training, schedule: Schedule) -> Iterator[Batch]:
+def loader_of(training: Training, *, first: bool = False) -> Iterator[Batch]:
+    """The batches from the step that the clock shows on; first: from the very first, in place."""
+    clock = replace(training.clock, step=0, elapsed_s=0.0, ended=False) if first else training.clock
     pictures = TrainingPictures(
         training.prepared.train.samples,
         training.recipe.canvas_hw,
         training.recipe.augmentation,
         int(free_memory_bytes() * CACHE_SHARE),
     )
-    workers = training.prepared.resolved.values["workers"]
+    workers = 0 if first else training.prepared.resolved.values["workers"]
     loader = DataLoader(
         pictures,
-        batch_sampler=schedule.batches(training.clock),
+        batch_sampler=_schedule(training).batches(clock),
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,

@@ -44,6 +44,7 @@ VALIDATION_SHARE = 0.1  # of the training's time
 FORWARD_SHARE = 0.35  # of a training step that a forward pass alone takes
 TIMED_STEPS = 3
 EXPORT_S = 5.0  # seconds to write checkpoint and model at the end
+JUDGED = 60  # validation pictures that the report looks at, two forward passes' worth each
 
 
 @dataclass(frozen=True)
@@ -137,9 +138,9 @@ def _estimated(
     derived["validations"] = min(MOST_VALIDATIONS, max(1, affordable))
     resolved = resolve(settings, derived)
     validating_s = resolved.values["validations"] * val_s if settings.minutes is None else 0.0
-    return Prepared(
-        recipe, start, train, val, resolved, training_s + validating_s, val_s + EXPORT_S
-    )
+    report_s = min(JUDGED, len(val.samples)) * step_s / derived["batch"] * FORWARD_SHARE * 2
+    closing_s = val_s + report_s + EXPORT_S
+    return Prepared(recipe, start, train, val, resolved, training_s + validating_s, closing_s)
 
 
 def read_data(

@@ -15,7 +15,7 @@ from boxray.errors import OutputError, SettingError
 from boxray.files import write_atomically
 
 SETTINGS, SPLIT, METRICS = "settings.json", "split.json", "metrics.jsonl"
-CURVES, LOCK = "curves.png", ".lock"
+CURVES, REPORT, LOCK = "curves.png", "report.html", ".lock"
 HALF_WRITTEN = ".*.tmp"  # the neighbours of boxray.files.write_atomically
 
 

@@ -17,6 +17,7 @@ from boxray.training.listeners import Listener, opened
 from boxray.training.loop import Training, TrainResult, run_to_the_end
 from boxray.training.optimiser import adamw
 from boxray.training.preparation import Prepared, prepare
+from boxray.training.report import write_report
 from boxray.training.run_folder import SETTINGS, RunFolder
 from boxray.training.schedule import Clock
 from boxray.training.settings import Resolved, TrainSettings, read_resolved, request_of
@@ -55,7 +56,7 @@ def train(
             spent = time.perf_counter() - began + prepared.closing_s
             budget_s = training.clock.budget_s
             training.clock.budget_s = max(budget_s / 2, budget_s - spent)
-        return run_to_the_end(training, signals, watcher)
+        return _run(training, signals, watcher)
 
 
 def resume(
@@ -100,7 +101,15 @@ def resume(
             )
         if epochs is not None:
             folder.write_settings(prepared.resolved.to_json())
-        return run_to_the_end(training, signals, watcher)
+        return _run(training, signals, watcher)
+
+
+def _run(training: Training, signals: Signals, watcher: Watcher) -> TrainResult:
+    """To the end, and if that was the training's own, to its report."""
+    result = run_to_the_end(training, signals, watcher)
+    if training.clock.progress >= 1:
+        write_report(training)
+    return result
 
 
 def _require_same_data(prepared: Prepared, resolved: Resolved) -> None:
