@@ -23,7 +23,7 @@ from boxray.explain.misses import STAGES
 from boxray.images import place
 from boxray.records import Fate, Truths
 from boxray.selection import Method, Thresholds
-from contracts.test_coders import PRIORS, STRIDES, raw_of, row_count
+from contracts.test_coders import PRIORS, STRIDES, maps, prior_by_prior
 
 CLASSES = ("cat", "dog", "cow")
 CANVAS_HW, IMAGE_HW = (96, 160), (120, 200)  # the image is shrunk by 0.8 and fills the canvas
@@ -56,7 +56,7 @@ class Case:
 def case(coder, seed: int, method: str = "greedy", **thresholds) -> Case:
     """Objects with several rows near them that say so, of scores around the threshold."""
     chance = np.random.default_rng(seed)
-    numbers = chance.normal(-4, 1.5, (row_count(coder, CANVAS_HW), coder.numbers))
+    numbers = chance.normal(-4, 1.5, (len(coder.grid(CANVAS_HW).level), coder.numbers))
     numbers[:, :4] = chance.normal(0, 0.5, (len(numbers), 4))
     count = int(chance.integers(1, 5))
     centre = chance.uniform((20, 20), (140, 76), (count, 2))
@@ -85,7 +85,7 @@ def case(coder, seed: int, method: str = "greedy", **thresholds) -> Case:
         "method": method,
         **thresholds,
     }
-    raw = tuple(level[None] for level in raw_of(coder, numbers, CANVAS_HW))
+    raw = tuple(level[None] for level in maps(coder, numbers, prior_by_prior, CANVAS_HW))
     engine = Recorded(repeat(raw))
     return Case(numbers, OneStage(engine, coder, CLASSES, CANVAS_HW, Thresholds(**knobs)), truths)
 

@@ -95,8 +95,9 @@ class StopsAfter(Watcher):
 
 class TestTheRun:
     def test_it_leaves_what_the_design_says(self, run):
-        expected = {"settings.json", "split.json", "metrics.jsonl", "curves.png", "model.onnx"}
-        expected |= {"last.safetensors", "previous.safetensors", "best.safetensors", ".lock"}
+        expected = {"settings.json", "split.json", "metrics.jsonl", "curves.png", "report.html"}
+        expected |= {"last.safetensors", "previous.safetensors", "best.safetensors"}
+        expected |= {"model.onnx", ".lock"}
         assert expected == {path.name for path in run.iterdir()}
 
     def test_it_was_validated_as_often_as_asked(self, run):
