@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from boxray import bundle
 from boxray.data import Dataset
 from boxray.data.report import Report
 from boxray.data.synthetic import make
@@ -84,6 +85,25 @@ def test_a_finished_training_is_made_longer(pictures, tmp_path):
         resume(run)
 
 
+def test_a_recipe_without_stages_is_resumed_too(pictures, tmp_path):
+    run = tmp_path / "run"
+    settings = replace(request(pictures, run), recipe="yolov3-tiny", epochs=1.0, validations=1)
+    assert 2 == train(settings).steps
+    assert 3 == resume(run, epochs=1.5).steps
+
+
+def test_a_training_goes_on_without_the_model_that_it_started_from(pictures, tmp_path):
+    model = tmp_path / "start.onnx"
+    model.write_bytes(bundle.read("default")[0])
+    run = tmp_path / "run"
+    train(replace(request(pictures, run), start=str(model), epochs=1.0, validations=1))
+    seal = json.loads((run / SETTINGS).read_text())["settings"]["start_seal"]["value"]
+    assert bundle.describe(*bundle.read("default")).sha256 == seal
+    model.unlink()
+    assert 3 == resume(run, epochs=1.5).steps
+    assert seal == json.loads((run / SETTINGS).read_text())["settings"]["start_seal"]["value"]
+
+
 def test_patience_ends_a_training_that_does_not_get_better(pictures, tmp_path, monkeypatch):
     nothing = SimpleNamespace(losses={"box": 1.0}, ap50=0.1, per_class={})
     monkeypatch.setattr("boxray.training.loop.validate", lambda *_: nothing)
@@ -132,6 +152,7 @@ def test_frozen_stages_are_those_that_were_asked_for():
         assert count == frozen_stages(recipe.network)
     with pytest.raises(SettingError, match="freeze is 9; EfficientNet-Lite0 has 8 stages"):
         freeze(recipe.network, 9)
+    assert frozen_stages(torch.nn.Linear(1, 1)) is None
     with pytest.raises(SettingError, match="recipes on EfficientNet-Lite0"):
         freeze(torch.nn.Linear(1, 1), 1)
 

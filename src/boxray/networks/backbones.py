@@ -103,11 +103,12 @@ def freeze(network: nn.Module, count: int) -> None:
     freeze_stages(backbone.stages, count)
 
 
-def frozen_stages(network: nn.Module) -> int:
-    """How many of the backbone's first stages are not trained."""
+def frozen_stages(network: nn.Module) -> int | None:
+    """How many of the backbone's first stages are not trained; None where it has no stages."""
     backbone = getattr(network, "backbone", None)
-    stages = backbone.stages if isinstance(backbone, Lite0) else ()
-    trained = [any(weight.requires_grad for weight in stage.parameters()) for stage in stages]
+    if not isinstance(backbone, Lite0):
+        return None
+    trained = [any(weight.requires_grad for weight in s.parameters()) for s in backbone.stages]
     return trained.index(True) if True in trained else len(trained)
 
 

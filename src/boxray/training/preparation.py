@@ -73,10 +73,13 @@ class Prepared:
         return max(1, round(steps))
 
 
-def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Prepared:
+def prepare(
+    settings: TrainSettings, on_picture: OnPicture | None = None, *, fresh: bool = True
+) -> Prepared:
     """Read the data, find classes and priors, build the recipe, and time a few steps.
 
-    on_picture: told how many of how many were compared, where the data has to be divided.
+    on_picture: told how many of how many were compared, where the data has to be divided. fresh:
+    False where a checkpoint has the weights, so that the model to start from is not looked for.
     Raises FormatError for data that cannot be learned from, SettingError for a bad request.
     """
     keep_freed_memory()
@@ -92,10 +95,9 @@ def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Pre
     if settings.freeze is not None:
         freeze(recipe.network, settings.freeze)
     wanted = settings.start or (DEFAULT_START if settings.recipe == recipes.DEFAULT else IMAGENET)
-    start = None if wanted == IMAGENET else read_start(wanted)
+    start = read_start(wanted) if fresh and wanted != IMAGENET else None
     derived: dict[str, Any] = {
         "start": wanted,
-        "start_seal": None if start is None else start.model.sha256,
         "classes_found": list(train.classes),
         "priors": priors,
         "images": len(train.samples),
@@ -110,6 +112,8 @@ def prepare(settings: TrainSettings, on_picture: OnPicture | None = None) -> Pre
         "workers": 1 if _processors() > 1 else 0,
         "learning_rate": recipe.optimisation.learning_rate,
     }
+    if start is not None:
+        derived["start_seal"] = start.model.sha256
     if settings.minutes is None:
         derived["epochs"] = round(default_epochs(len(train.samples)), 2)
     return _estimated(settings, recipe, start, train, val, derived)

@@ -119,6 +119,10 @@ class Resolved:
     values: dict[str, Any]
     origins: dict[str, str]
 
+    def over(self, earlier: Resolved) -> Resolved:
+        """These values, and of earlier ones those that are not worked out again."""
+        return Resolved(earlier.values | self.values, earlier.origins | self.origins)
+
     def to_json(self) -> str:
         """The text of a run folder's settings.json."""
         document = {

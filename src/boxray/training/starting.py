@@ -81,11 +81,11 @@ def resume(
         request = request_of(resolved, folder.path)
         if epochs is not None:
             request = replace(request, epochs=epochs, minutes=None)
-        prepared = prepare(request, watcher.compared)
-        _require_same_data(prepared, resolved)
         found, complaints = checkpoints.newest(folder.path)
         for complaint in complaints:
             watcher.say(f"{complaint} Going back to the one before.")
+        prepared = prepare(request, watcher.compared, fresh=found is None)
+        _require_same_data(prepared, resolved)
         if found is None:
             _start(prepared, watcher)
         training = _begin(prepared, folder, listeners)
@@ -100,7 +100,7 @@ def resume(
                 "epochs from the beginning."
             )
         if epochs is not None:
-            folder.write_settings(prepared.resolved.to_json())
+            folder.write_settings(prepared.resolved.over(resolved).to_json())
         return _run(training, signals, watcher)
 
 
