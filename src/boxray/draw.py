@@ -43,6 +43,11 @@ def colour_of(label: int) -> Colour:
     return red, green, blue
 
 
+def css_colour(colour: Colour) -> str:
+    """The colour as a page names it: #rrggbb."""
+    return "#" + "".join(f"{part:02x}" for part in colour)
+
+
 def draw(
     image: UInt8[np.ndarray, "h w 3"],
     boxes: Float[Array, "n 4"],

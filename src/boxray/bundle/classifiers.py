@@ -104,7 +104,7 @@ def _wnids(document: dict[str, Any], count: int) -> tuple[str, ...]:
 
 
 def _preprocessing(document: dict[str, Any]) -> Preprocessing:
-    found, normalisation = table(document, "preprocessing"), table(document, "normalisation")
+    found, (mean, std) = table(document, "preprocessing"), documents.normalisation(document)
     size_hw = sequence(found, "size_hw")
     if len(size_hw) != 2 or not all(is_whole(s) and 0 < s <= MAX_SIDE for s in size_hw):
         raise mismatch("preprocessing.size_hw", f"two sides from 1 to {MAX_SIDE}", size_hw)
@@ -116,8 +116,8 @@ def _preprocessing(document: dict[str, Any]) -> Preprocessing:
     (crop_share,) = numbers(share, "preprocessing.crop_share", 1, low=0.1, high=1.0)
     return Preprocessing(
         size_hw=(size_hw[0], size_hw[1]),
-        mean=numbers(normalisation.get("mean"), "mean", 3, low=-1e6),
-        std=numbers(normalisation.get("std"), "std", 3, low=1e-6),
+        mean=mean,
+        std=std,
         interpolation=found["interpolation"],
         crop_share=crop_share,
         fit=found["fit"],

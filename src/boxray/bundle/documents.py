@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from boxray.bundle.fields import is_plain, mismatch, sequence
+from boxray.bundle.fields import is_plain, mismatch, numbers, sequence, table
 from boxray.errors import ModelError
 
 SCHEMA = "boxray.model/1"
@@ -46,12 +46,19 @@ def class_names(document: dict[str, Any]) -> tuple[str, ...]:
     return names
 
 
+def normalisation(document: dict[str, Any]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of red, green and blue, on the scale 0 to 255."""
+    found = table(document, "normalisation")
+    mean = numbers(found.get("mean"), "mean", 3, low=-1e6)
+    return mean, numbers(found.get("std"), "std", 3, low=1e-6)
+
+
 def _refuse(constant: str) -> None:
     raise ValueError(f"{constant} is not one of JSON's numbers")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) != len(pairs):
+    found = dict(pairs)
+    if len(found) != len(pairs):
         raise ValueError(f"a key stands twice among {[key for key, _ in pairs]}")
-    return table
+    return found

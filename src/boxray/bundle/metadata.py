@@ -111,14 +111,14 @@ def parse(text: str) -> Model:
     classes = documents.class_names(document)
     two_stages = document["kind"] == documents.DETECTORS[1]
     coder = coders.parsed(table(document, "coder"), 1 if two_stages else len(classes))
-    normalisation = table(document, "normalisation")
+    mean, std = documents.normalisation(document)
     return Model(
         name=words(document, "name"),
         classes=classes,
         coder=coder,
         canvas_hw=checked_canvas(document.get("canvas_hw"), coder.canvas_multiple, ModelError),
-        mean=numbers(normalisation.get("mean"), "mean", 3, low=-1e6),
-        std=numbers(normalisation.get("std"), "std", 3, low=1e-6),
+        mean=mean,
+        std=std,
         thresholds=_thresholds(table(document, "thresholds")),
         metrics=table(document, "metrics"),
         recipe=table(document, "recipe"),

@@ -10,12 +10,11 @@ from typing import Any
 
 from boxray import draw, images, page
 from boxray.errors import ImageError
-from boxray.inspection.pictures import flags_of
+from boxray.inspection.pictures import address, flags_of
 from boxray.records import Sample
 
 Box = tuple[float, float, float, float]
 SIDE = 480  # pixels of the longer side: sharp on a card, and some 30 kB
-QUALITY = 72
 _BODY = """<header><h1 id="title"></h1><div id="words"></div></header>
 <div id="filters"></div>
 <p id="status" class="quiet" role="status"></p>
@@ -71,7 +70,11 @@ def write(
         "noun": noun,
         "chips": chips,
         "classes": [
-            {"name": name, "colour": _css(colour), "ink": _css(draw.ink_on(colour))}
+            {
+                "name": name,
+                "colour": draw.css_colour(colour),
+                "ink": draw.css_colour(draw.ink_on(colour)),
+            }
             for name, colour in zip(classes, map(draw.colour_of, range(len(classes))), strict=True)
         ],
         "filters": [one.to_dict() for one in filters],
@@ -98,12 +101,8 @@ class _Sources:
             except ImageError:
                 self._known[path] = None
                 return None
-            hw = pixels.shape[0], pixels.shape[1]
-            if max(hw) > SIDE:
-                pixels = images.resize(pixels, images.place(hw, (SIDE, SIDE)).resized_hw)
-            content = draw.encoded(pixels, "JPEG", quality=QUALITY)
             self._known[path] = len(self.addresses)
-            self.addresses.append(page.data_uri(content, "jpeg"))
+            self.addresses.append(address(pixels, SIDE))
         return self._known[path]
 
 
@@ -148,10 +147,6 @@ def _boxes(sample: Sample, wanted: Sequence[Box]) -> list[dict[str, Any]]:
             rows.append(row)
         row["wanted"] = True
     return rows
-
-
-def _css(colour: draw.Colour) -> str:
-    return "#" + "".join(f"{part:02x}" for part in colour)
 
 
 def _asset(name: str) -> str:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 
-from boxray import draw, images
+from boxray import draw, images, page
 from boxray.data import Dataset
 from boxray.errors import FormatError
 from boxray.images import Pixels
 from boxray.records import FLAGS, Sample, Truths
+
+QUALITY = 72  # of small pictures on a page
 
 
 def find(dataset: Dataset, name: str | None = None) -> Sample:
@@ -52,3 +54,11 @@ def annotated(sample: Sample, classes: tuple[str, ...]) -> Pixels:
         [classes[label] for label in labels],
         colours=[draw.colour_of(label) for label in labels],
     )
+
+
+def address(pixels: Pixels, side: int) -> str:
+    """The picture, its longer side at most `side` pixels, as an address that holds it."""
+    hw = pixels.shape[0], pixels.shape[1]
+    if max(hw) > side:
+        pixels = images.resize(pixels, images.place(hw, (side, side)).resized_hw)
+    return page.data_uri(draw.encoded(pixels, "JPEG", quality=QUALITY), "jpeg")

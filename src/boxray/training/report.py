@@ -22,6 +22,7 @@ from boxray.explain.waterfall import OUTCOMES, Waterfall, waterfall
 from boxray.files import write_atomically
 from boxray.images import Pixels
 from boxray.inspection.browse import spread
+from boxray.inspection.pictures import address
 from boxray.metrics.confusion import confusion
 from boxray.page import blocks, data_uri
 from boxray.records import Detections, Sample
@@ -182,7 +183,7 @@ def _worst(
             _outline(said.boxes, said.labels, i, noted.classes, score=float(said.scores[i]))
             for i in range(len(said))
         ]
-        source = _address(images.load(sample.path))
+        source = address(images.load(sample.path), SIDE)
         words = f"{count} of {len(sample.truths)} not found. Dashed: annotated; solid: detected."
         shots.append(blocks.Shot(sample.path.name, source, sample.size_hw, tuple(outlines), words))
     return blocks.Gallery(tuple(shots)) if shots else blocks.Words(("Nothing was lost.",))
@@ -199,7 +200,7 @@ def _first(training: Training) -> blocks.Gallery:
             _outline(boxes.numpy(), labels.numpy(), i, classes) for i in range(len(labels))
         )
         title = f"canvas {number + 1}, {image.shape[1]} x {image.shape[0]} pixels"
-        shots.append(blocks.Shot(title, _address(image), image.shape[:2], outlines))
+        shots.append(blocks.Shot(title, address(image, SIDE), image.shape[:2], outlines))
     return blocks.Gallery(tuple(shots))
 
 
@@ -225,7 +226,7 @@ def _outline(
     label = int(labels[row])
     x0, y0, x1, y1 = (round(float(edge), 1) for edge in boxes[row])
     name = classes[label] if score is None else f"{classes[label]} {score:.2f}"
-    colour = "#" + "".join(f"{part:02x}" for part in draw.colour_of(label))
+    colour = draw.css_colour(draw.colour_of(label))
     return blocks.Outline((x0, y0, x1, y1), classes[label], name, colour, dashed)
 
 
@@ -233,11 +234,3 @@ def _picture(path: Path, words: str) -> blocks.Block:
     if not path.exists():
         return blocks.Words(("No validation yet, so no curves.",))
     return blocks.Picture(data_uri(path.read_bytes(), "png"), words)
-
-
-def _address(pixels: Pixels) -> str:
-    """The picture, made small, as an address that holds it."""
-    hw = pixels.shape[0], pixels.shape[1]
-    if max(hw) > SIDE:
-        pixels = images.resize(pixels, images.place(hw, (SIDE, SIDE)).resized_hw)
-    return data_uri(draw.encoded(pixels, "JPEG", quality=72), "jpeg")
