@@ -88,16 +88,19 @@ def save_bakeoff(
     for number, (name, milliseconds, value) in enumerate(points):
         if value is None:
             continue
-        axes.plot(milliseconds, value, "o", color=_COLOURS[number % len(_COLOURS)], ms=10)
-        axes.annotate(_plain(name), (milliseconds, value), xytext=(8, 4),
-                      textcoords="offset points")  # fmt: skip
+        axes.plot(milliseconds, value, "o", color=_COLOURS[number % len(_COLOURS)], ms=10,
+                  label=_plain(name))  # fmt: skip
     times = np.log10([max(1e-3, milliseconds) for _, milliseconds, _ in points])
     axes.set(xscale="log", xlabel="milliseconds per picture", ylabel=metric,
              title=f"{metric} against time")  # fmt: skip
-    axes.set_xlim(10 ** np.floor(times.min()), 10 ** np.ceil(times.max() + 0.3))  # room for names
+    axes.set_xlim(
+        10 ** np.floor(times.min()), 10 ** np.ceil(times.max() + 0.3)
+    )  # room for the legend
     axes.set_ylim(0, 1)
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(alpha=0.3, which="both")
+    if axes.lines:
+        axes.legend(loc="upper right")
     _save(figure, path)
 
 

@@ -56,21 +56,25 @@ function shot(one) {
   return make("figure", "shot", make("div", "frame", image, svg), caption);
 }
 
+const DARKEST = 45; // per cent of the accent, under letters that stay legible
+const NUMBER = /^([-+]?[\d.,]+( ?%)?|none)$/;
+
 function table({ head, rows, shade }) {
   const whole = make("table");
   const top = make("tr");
-  for (const name of head) {
-    const cell = make("th", "", name);
+  const kinds = head.map((_, j) => (j && rows.every((row) => NUMBER.test(row[j])) ? "number" : ""));
+  head.forEach((name, j) => {
+    const cell = make("th", kinds[j], name);
     cell.scope = "col";
     top.append(cell);
-  }
+  });
   const body = make("tbody");
   rows.forEach((row, i) => {
     const line = make("tr");
     row.forEach((text, j) => {
-      const cell = make(j ? "td" : "th", /^[-+]?[\d.,]+( ?%)?$/.test(text) ? "number" : "", text);
+      const cell = make(j ? "td" : "th", kinds[j], text);
       if (!j) cell.scope = "row";
-      if (shade) cell.style.setProperty("--shade", `${Math.round(100 * shade[i][j])}%`);
+      if (shade) cell.style.setProperty("--shade", `${Math.round(DARKEST * shade[i][j])}%`);
       line.append(cell);
     });
     body.append(line);

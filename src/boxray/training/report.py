@@ -133,7 +133,7 @@ def _waterfall(fallen: Waterfall, judged: int, total: int) -> list[blocks.Block]
     of = "" if judged == total else f" evenly chosen from {total}"
     words = (
         f"{fallen.truths} objects on {judged} validation pictures{of}: found, or lost at the first "
-        "stage where no candidate was left. `boxray evaluate --waterfall` counts all.",
+        "stage where no candidate was left. All are counted by: boxray evaluate --waterfall",
     )
     groups = {"all": {"all": fallen.outcomes}, **fallen.groups}
     return [
