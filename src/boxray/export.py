@@ -136,11 +136,19 @@ def _with_metadata(graph: onnx.ModelProto, text: str) -> bytes:
 
 
 def classifier_bytes(model: bundle.ClassifierModel, network: nn.Module) -> bytes:
-    """A sealed model file of a classifier of any batch and size; its weights in 16 bits."""
+    """A sealed model file of a classifier of any batch and size; its weights in 16 bits.
+
+    network: gives logits alone, or maps of logits and features (`LogitMap`).
+    """
+    network = folded(network)
     height, width = model.preprocessing.size_hw
-    axes = {INPUT_NAME: {0: "batch", 2: "height", 3: "width"}, "logits": {0: "batch"}}
     example = torch.zeros(1, 3, height, width)
-    graph = _traced(folded(network), (example,), axes, outputs=["logits"])
+    with torch.inference_mode():
+        outputs = ["logits", "features"][: len(network(example))]
+    places = {2: "rows", 3: "columns"} if len(outputs) == 2 else {}
+    axes = {INPUT_NAME: {0: "batch", 2: "height", 3: "width"}}
+    axes |= {name: {0: "batch"} | places for name in outputs}
+    graph = _traced(network, (example,), axes, outputs=outputs)
     store_half(graph)
     return _with_metadata(graph, bundle.to_text(replace(model, versions=_versions())))
 

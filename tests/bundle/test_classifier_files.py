@@ -26,6 +26,7 @@ MODEL = ClassifierModel(
     training_data=("nothing",),
     licence="Apache-2.0",
     versions={},
+    stride=32,
 )
 
 
@@ -64,8 +65,14 @@ def test_it_loads_with_an_output_for_each_class_and_perhaps_one_for_none_of_them
 
 @pytest.mark.parametrize("outputs", [1, 4])
 def test_a_graph_for_another_number_of_classes_is_refused_with_both(tmp_path, outputs):
-    with pytest.raises(ModelError, match=rf"2 classes need one output.*\({outputs},\)"):
+    with pytest.raises(ModelError, match=rf"2 classes need an output.*\({outputs},\)"):
         bundle.load_classifier(write(tmp_path, outputs), threads=1)
+
+
+def test_the_first_files_said_nothing_of_maps():
+    document = json.loads(bundle.to_text(MODEL))
+    del document["stride"]
+    assert classifiers.parse(json.dumps(document)).stride is None
 
 
 def test_it_is_described_with_its_seal(tmp_path):
@@ -94,6 +101,8 @@ def test_it_is_described_with_its_seal(tmp_path):
         ("normalisation.mean", [1, 2]),
         ("normalisation.std", [1, 2, 0]),
         ("licence", 7),
+        ("stride", 0),
+        ("stride", 1.5),
     ],
 )
 def test_it_is_refused_with_the_name_of_the_field_that_is_wrong(field, wrong):

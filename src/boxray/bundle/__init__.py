@@ -138,6 +138,7 @@ def load_classifier(
         preprocessing=model.preprocessing,
         wnids=model.wnids,
         name=model.name,
+        stride=model.stride,
     )
 
 
@@ -254,11 +255,11 @@ def _require_outputs(model: Model, channels: tuple[int | str | None, ...]) -> No
 
 
 def _require_logits(model: ClassifierModel, channels: tuple[int | str | None, ...]) -> None:
-    """The graph's one output against the classes; an open dimension passes."""
+    """The graph's logits, which features may follow, against the classes; an open one passes."""
     count = len(model.classes)
-    said = channels[0] if len(channels) == 1 else 0
+    said = channels[0] if len(channels) in (1, 2) else 0
     if isinstance(said, int) and said not in (count, count + 1):
         raise ModelError(
-            f"{count} classes need one output of {count} numbers, or one more for none of them; "
+            f"{count} classes need an output of {count} numbers, or one more for none of them; "
             f"the graph has {channels}."
         )

@@ -22,6 +22,8 @@ _WNID = re.compile("n[0-9]{8}")
 class ClassifierModel:
     """What a classifier's file says: its classes, their WordNet ids or none, its preprocessing.
 
+    stride: pixels from one window of a map of logits to the next, where the graph gives such a map
+    of a picture larger than its input; None where it gives one row of logits whatever the size.
     The rest as `Model` has it.
     """
 
@@ -34,6 +36,7 @@ class ClassifierModel:
     training_data: tuple[Any, ...]
     licence: str
     versions: Mapping[str, Any]
+    stride: int | None = None
     sha256: str = UNSEALED
 
     second = None  # no classifier has a second graph
@@ -56,6 +59,7 @@ def to_text(model: ClassifierModel) -> str:
                 "crop_share": found.crop_share,
                 "interpolation": found.interpolation,
             },
+            "stride": model.stride,
             "normalisation": {"mean": found.mean, "std": found.std},
             "metrics": model.metrics,
             "recipe": model.recipe,
@@ -91,6 +95,7 @@ def parse(text: str) -> ClassifierModel:
         licence=words(document, "licence"),
         versions=table(document, "versions"),
         sha256=words(document, "sha256"),
+        stride=_stride(document),
     )
 
 
@@ -101,6 +106,13 @@ def _wnids(document: dict[str, Any], count: int) -> tuple[str, ...]:
     if found and not len(set(found)) == len(found) == count:
         raise mismatch("wnids", f"none, or {count} that differ", found)
     return found
+
+
+def _stride(document: dict[str, Any]) -> int | None:
+    found = document.get("stride")  # absent from the first files
+    if found is None or (is_whole(found) and 0 < found <= MAX_SIDE):
+        return found
+    raise mismatch("stride", f"none, or a whole number from 1 to {MAX_SIDE}", found)
 
 
 def _preprocessing(document: dict[str, Any]) -> Preprocessing:

@@ -31,9 +31,11 @@ class Guess:
 class Classifier:
     """Preprocessing, engine, and names for what the engine says.
 
-    engine: gives one array of logits, (n, classes); where it gives one more than there are
-    classes, its first stands for "something else", as in TensorFlow's networks of 1,001.
-    wnids: a WordNet id per class, or none at all. name: of the model, for reports.
+    engine: gives logits, (n, classes), and perhaps the features (n, channels) that they are linear
+    in; either may be a map of one place, (n, classes, 1, 1). Where it gives one more logit than
+    there are classes, the first stands for "something else", as in TensorFlow's 1,001.
+    wnids: a WordNet id per class, or none at all. name: of the model, for reports. stride: of the
+    map that it gives of a larger picture, in pixels; None if it gives none.
     """
 
     engine: Engine
@@ -41,6 +43,7 @@ class Classifier:
     preprocessing: Preprocessing
     wnids: tuple[str, ...] = ()
     name: str = ""
+    stride: int | None = None
 
     def probabilities(self, patches: Sequence[Pixels]) -> Float32[Array, "n classes"]:
         """For every patch the probability of every class; a row adds up to 1.
@@ -54,12 +57,16 @@ class Classifier:
 
     def logits(self, patches: Sequence[Pixels]) -> Float32[Array, "n outputs"]:
         """What the network says of a batch of patches, before any meaning."""
+        return self.said(patches)[0]
+
+    def said(self, patches: Sequence[Pixels]) -> tuple[Float32[Array, "n numbers"], ...]:
+        """Logits of a batch of patches, then their features if the engine gives them."""
         canvases = np.stack([self.preprocessing.pixels(patch) for patch in patches])
-        (said,) = self.engine(canvases)
-        if said.ndim != 2 or said.shape[1] - len(self.classes) not in (0, 1):
+        said = tuple(_in_one_place(array) for array in self.engine(canvases))
+        if said[0].ndim != 2 or said[0].shape[1] - len(self.classes) not in (0, 1):
             raise ModelError(
                 f"{self.name or 'the classifier'} has {len(self.classes)} classes and says "
-                f"{said.shape[1:]} numbers per picture; expected one per class, or one more."
+                f"{said[0].shape[1:]} numbers per picture; expected one per class, or one more."
             )
         return said
 
@@ -94,6 +101,11 @@ class Classifier:
     def _guess(self, label: int, row: Float[Array, "classes"]) -> Guess:
         wnid = self.wnids[label] if self.wnids else None
         return Guess(wnid, self.classes[label], float(row[label]))
+
+
+def _in_one_place(said: Float32[Array, "n ..."]) -> Float32[Array, "n ..."]:
+    """Without the rows and columns of a map that has one of each."""
+    return said[:, :, 0, 0] if said.shape[2:] == (1, 1) else said
 
 
 def softmax(logits: Float[Array, "n classes"]) -> Float32[Array, "n classes"]:

@@ -23,7 +23,8 @@ onnxruntime.set_default_logger_severity(_SILENT)
 
 @dataclass(frozen=True)
 class OnnxEngine:
-    """The learned step: canvases in, one raw array per pyramid level out; a classifier's logits.
+    """The learned step: canvases in, one raw array per pyramid level out; of a classifier logits,
+    and perhaps features.
 
     mean and std: of red, green and blue on the scale 0 to 255; the graph is given
     (pixel - mean) / std. Raises ModelError where onnxruntime cannot run the graph.

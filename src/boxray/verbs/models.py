@@ -49,6 +49,7 @@ def _of_its_kind(model: bundle.Model | bundle.ClassifierModel) -> dict[str, Any]
         return {
             "kind": "classifier",
             "wnids": list(model.wnids),
+            "stride": model.stride,
             "preprocessing": asdict(model.preprocessing),
         }
     return {
