@@ -48,8 +48,13 @@ def _bakeoff(
 
     Every model runs in a process of its own. Stopped, the same command goes on where it was.
     """
-    from boxray.verbs import bakeoff, bakeoff_tables, reading, terminal
+    from boxray.data import Manner
+    from boxray.verbs import bakeoff, bakeoff_tables, terminal
 
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     terms = bakeoff.Terms(
         split=split,
         protocol=protocol,
@@ -57,14 +62,7 @@ def _bakeoff(
         limit=limit,
         seed=seed or 0,
         threads=threads,
-        manner=reading.manner(
-            format=data_format,
-            voc_zero_based=voc_zero_based,
-            segments=segments,
-            merge_names=merge_names,
-            strict=strict,
-            cache=cache,
-        ),
+        manner=manner,
     )
     named = [*(models or []), *(more or [])]
     alone = len(named) == 1  # else every model's own process shows how far it is

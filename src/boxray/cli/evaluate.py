@@ -47,7 +47,8 @@ def _evaluate(
 
     Without --split it takes test where the data has one, else val.
     """
-    from boxray.verbs import evaluate, evaluation_tables, reading, running, terminal
+    from boxray.data import Manner
+    from boxray.verbs import evaluate, evaluation_tables, running, terminal
 
     how = running.Running(
         model=model,
@@ -58,14 +59,10 @@ def _evaluate(
         method=method,
         suppress_within=suppress_within,
     )
-    manner = reading.manner(
-        format=data_format,
-        voc_zero_based=voc_zero_based,
-        segments=segments,
-        merge_names=merge_names,
-        strict=strict,
-        cache=cache,
-    )
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     with terminal.progress("evaluating") as on_image:
         report = evaluate.evaluate(
             how,

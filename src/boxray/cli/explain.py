@@ -12,6 +12,19 @@ from boxray.cli.process import DONE
 
 app = typer.Typer()
 
+At = Annotated[
+    options.Point | None,
+    typer.Option(
+        "--at", parser=options.point, metavar="X,Y", help="What is, or is not, at this pixel."
+    ),
+]
+Truth = Annotated[
+    Path | None,
+    typer.Option(
+        "--truth", metavar="DATA", help="Each object that this data set marks in the picture."
+    ),
+]
+
 
 @app.command(
     "explain",
@@ -28,18 +41,8 @@ def _explain(
             "--box", parser=options.whole, metavar="N", help="Detection N; 0, the best, if unset."
         ),
     ] = None,
-    at: Annotated[
-        options.Point | None,
-        typer.Option(
-            "--at", parser=options.point, metavar="X,Y", help="What is, or is not, at this pixel."
-        ),
-    ] = None,
-    truth: Annotated[
-        Path | None,
-        typer.Option(
-            "--truth", metavar="DATA", help="Each object that this data set marks in the picture."
-        ),
-    ] = None,
+    at: At = None,
+    truth: Truth = None,
     model: options.Model = "default",
     output: options.Output = None,
     as_json: options.Json = False,
@@ -52,6 +55,12 @@ def _explain(
     threads: options.Threads = None,
     device: options.Device = "cpu",
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Say why a box is there, or why something was not found.
 
@@ -59,8 +68,13 @@ def _explain(
     it beat. Of a miss: the stage that lost it, who came closest, and which threshold would help.
     With --output a drawing is put there.
     """
+    from boxray.data import Manner
     from boxray.verbs import explain, explain_tables, running, terminal
 
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     report = explain.explain_image(
         image,
         running.Running(
@@ -79,6 +93,7 @@ def _explain(
         truth=truth,
         output=output,
         overwrite=overwrite,
+        manner=manner,
     )
     terminal.deliver(report.to_dict(), explain_tables.explanation(report), as_json)
     return DONE

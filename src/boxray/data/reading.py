@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from boxray.data.annotated import PLAIN, Annotated, Conventions, Layout, Reading
-from boxray.data.cache import Cache, groups_of, key_of
+from boxray.data.cache import Cache, default_cache, groups_of, key_of
 from boxray.data.classes import ClassMap
 from boxray.data.dataset import Dataset
 from boxray.data.formats import recognise
@@ -34,6 +34,23 @@ class Manner:
     cache: Cache | None = None
     on_picture: Callable[[int, int], None] | None = None
 
+    @classmethod
+    def asked(
+        cls,
+        *,
+        format: str | None = None,  # noqa: A002  the word that users type
+        voc_zero_based: bool = False,
+        segments: bool = False,
+        merge_names: bool = False,
+        strict: bool = False,
+        cache: Path | None = None,
+        split_seed: int = 0,
+    ) -> Manner:
+        """What the options of the command line ask for; the user's own cache if none is named."""
+        conventions = Conventions(voc_zero_based, segments, merge_names, split_seed=split_seed)
+        kept = default_cache() if cache is None else Cache(cache)
+        return cls(format, conventions, strict, kept)
+
     def read(
         self, folder: Path | str, split: str | None = None, classes: ClassMap | None = None
     ) -> Dataset:
@@ -52,6 +69,11 @@ class Manner:
     def splits(self, folder: Path | str) -> tuple[str, ...]:
         """`splits` in this manner."""
         return splits(folder, self.format)
+
+    def judge(self, report: Report, folder: Path | str) -> None:
+        """Raise FormatError where the reading lost or mended something and the manner is strict."""
+        if self.strict:
+            _refuse_losses(report, Path(folder))
 
 
 def splits(folder: Path | str, format: str | None = None) -> tuple[str, ...]:  # noqa: A002

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from boxray import recipes
-from boxray.data import Conventions, Manner
-from boxray.data.cache import Cache, default_cache
+from boxray.data import Manner
 from boxray.errors import FormatError, SettingError
 
 # Every picture is seen this often in a default training, for data sets of this size; larger sets
@@ -72,11 +71,15 @@ class TrainSettings:
     @property
     def manner(self) -> Manner:
         """How the data is read; without a named cache, with the user's own."""
-        conventions = Conventions(
-            self.voc_zero_based, self.segments, self.merge_names, split_seed=self.seed
+        return Manner.asked(
+            format=self.format,
+            voc_zero_based=self.voc_zero_based,
+            segments=self.segments,
+            merge_names=self.merge_names,
+            strict=self.strict,
+            cache=self.cache,
+            split_seed=self.seed,
         )
-        cache = default_cache() if self.cache is None else Cache(self.cache)
-        return Manner(self.format, conventions, self.strict, cache)
 
     def __post_init__(self) -> None:
         if not self.data:

@@ -12,6 +12,7 @@ from boxray.errors import SettingError
 from boxray.explain import Decision, Life, Verdict, picture
 from boxray.images import Pixels
 from boxray.inspection import pictures
+from boxray.verbs.reading import PLAIN
 from boxray.verbs.running import Running, explainable
 from boxray.verbs.sources import prepare_output
 
@@ -57,12 +58,13 @@ def explain_image(
     truth: Path | None = None,
     output: Path | None = None,
     overwrite: bool = False,
+    manner: data.Manner = PLAIN,
 ) -> ExplainReport:
     """Why a box is there, or why something is not.
 
     box: the number of a detection, 0 is the best, and what is explained if nothing else is asked.
     at: a point of the image, x and y in pixels. truth: a data set that this image is part of; each
-    of its objects is explained. output: a folder for the drawing.
+    of its objects is explained, and manner how it is read. output: a folder for the drawing.
     Raises ImageError, FormatError, SettingError or ModelError where the parts do not fit.
     """
     if sum(asked is not None for asked in (box, at, truth)) > 1:
@@ -75,7 +77,7 @@ def explain_image(
     decision = detector.decision(detector.detect_array(image), size_hw)
     answers: tuple[Life | Verdict, ...]
     if truth is not None:
-        dataset = data.read(truth, classes=ClassMap(detector.classes))
+        dataset = manner.read(truth, classes=ClassMap(detector.classes))
         sample = pictures.find(dataset, path.name)
         answers = explain.of_truths(decision, sample.truths, dataset.classes)
     elif at is not None:

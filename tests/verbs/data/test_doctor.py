@@ -56,3 +56,17 @@ def test_warnings_fail_only_if_strict_and_checks_can_be_chosen(shapes, capfd):
 
 def test_the_page_is_never_put_into_the_data(shapes):
     assert 2 == cli.run(["data", "doctor", str(shapes), "--output", str(shapes / "page.html")])
+
+
+def test_a_reading_that_was_kept_is_found_as_ill(shapes, capfd, tmp_path):
+    (shapes / "JPEGImages" / "shapes_00003.jpg").unlink()
+    path = shapes / "Annotations" / "shapes_00004.xml"
+    path.write_text(path.read_text().replace("<xmax>", "<xmax>9", 1))
+    words = ["data", "doctor", str(shapes), "--json"]
+    told = []
+    for more in ([], ["--cache", str(tmp_path / "kept")], ["--cache", str(tmp_path / "kept")]):
+        assert 1 == cli.run([*words, *more])
+        told.append(json.loads(capfd.readouterr().out)["findings"])
+    assert 2 <= len(told[0])
+    assert told[0] == told[1] == told[2]
+    assert any((tmp_path / "kept").iterdir())

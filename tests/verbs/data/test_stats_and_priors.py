@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from boxray import cli
@@ -91,3 +92,30 @@ def test_data_without_a_box_has_no_priors(tmp_path, capfd):
     (tmp_path / "boxes.csv").write_text(HEADER + "\n")
     assert 2 == cli.run(["data", "priors", str(tmp_path), "--json"])
     assert "has no boxes to count" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("verb", ["stats", "priors"])
+def test_a_lost_row_is_refused_if_strict_in_a_table_as_in_a_folder(verb, tmp_path, capfd):
+    path = table(tmp_path / "d")
+    words = ["data", verb, str(path), "--strict", "--json"]
+    assert 0 == cli.run(words)
+    path.write_text(path.read_text() + "000000000000000a,/m/a,0.5,0.3,0.2,0.4\n")
+    assert 2 == cli.run(words)
+    assert "is not read as it stands" in capfd.readouterr().err
+    root = synthetic.make(tmp_path / "shapes", images=4, seed=1)
+    next((root / "Annotations").iterdir()).write_text("")
+    assert 0 == cli.run(["data", verb, str(root), "--json"])
+    assert 2 == cli.run(["data", verb, str(root), "--strict", "--json"])
+
+
+def test_a_reading_is_kept_where_it_is_asked_for(tmp_path):
+    root = synthetic.make(tmp_path / "shapes", images=4, seed=1)
+    for verb in ("stats", "priors"):
+        assert 0 == cli.run(["data", verb, str(root), "--json", "--cache", str(tmp_path / verb)])
+        assert 1 == len(list((tmp_path / verb).iterdir()))
+
+
+def test_a_format_that_the_table_is_not_in_is_refused(tmp_path, capfd):
+    path = table(tmp_path / "d")
+    assert 2 == cli.run(["data", "stats", str(path), "--format", "yolo", "--json"])
+    assert "is not a data set that boxray knows" in capfd.readouterr().err

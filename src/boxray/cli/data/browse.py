@@ -34,16 +34,22 @@ def _browse(
     voc_zero_based: options.VocZeroBased = False,
     segments: options.Segments = False,
     merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Write one HTML file to look through the images, filtered by class, size and flag.
 
     It needs no server and no network. It goes to boxray-browse.html, or to --output.
     """
+    from boxray.data import Manner
     from boxray.inspection.browse import DEFAULT_LIMIT
-    from boxray.verbs import reading, terminal
+    from boxray.verbs import terminal
     from boxray.verbs.data import browse, tables
 
-    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     report = browse.browse(
         data,
         split=split,

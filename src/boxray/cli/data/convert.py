@@ -41,17 +41,14 @@ def _convert(
 
     What the new format cannot say is reported. The data itself is never changed.
     """
-    from boxray.verbs import reading, terminal
+    from boxray.data import Manner
+    from boxray.verbs import terminal
     from boxray.verbs.data import convert, tables
 
-    manner = reading.manner(
-        format=data_format,
-        voc_zero_based=voc_zero_based,
-        segments=segments,
-        merge_names=merge_names,
-        strict=strict,
-        cache=cache,
-    )
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     with terminal.progress("placing pictures") as on_image:
         report = convert.convert(
             data,

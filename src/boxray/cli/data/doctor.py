@@ -50,20 +50,26 @@ def _doctor(
     voc_zero_based: options.VocZeroBased = False,
     segments: options.Segments = False,
     merge_names: options.MergeNames = False,
+    cache: options.Cache = None,
 ) -> int:
     """Look for what is wrong with annotated data, and say in which file and line.
 
     Exit code 1 if there is an error. A page with the pictures goes to boxray-doctor.html, or to
     --output; with --json and no --output none is written. The data is never changed.
     """
+    from boxray.data import Manner
     from boxray.inspection.doctor import DEFAULT_CANVAS, chosen
-    from boxray.verbs import reading, terminal
+    from boxray.verbs import terminal
     from boxray.verbs.data import doctor, doctor_tables
 
     if size is not None and size.height != size.width:
         raise typer.BadParameter("the doctor takes one side, like 320.", param_hint="--size")
     checks = chosen(_names(only), _names(skip))
-    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
+    # what a strict reading refuses is what the doctor is to tell
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=False, cache=cache,
+    )  # fmt: skip
     with terminal.progress("looking at pictures") as on_image:
         report = doctor.doctor(
             data,

@@ -35,16 +35,22 @@ def _grid(
     voc_zero_based: options.VocZeroBased = False,
     segments: options.Segments = False,
     merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Show which cell answers for each object of an image, and its best prior.
 
     A centre is a red dot, the cell it lies in is marked, the best prior is dashed around it.
     The picture goes to boxray-data, or to --output; with --json and no --output nothing is written.
     """
-    from boxray.verbs import reading, terminal
+    from boxray.data import Manner
+    from boxray.verbs import terminal
     from boxray.verbs.data import grid, places, tables
 
-    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     report = grid.grid(
         data,
         split=split,

@@ -31,6 +31,12 @@ def _priors(
     output: options.Output = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Find the widths and heights that a detector's boxes may start from, by k-means.
 
@@ -39,6 +45,7 @@ def _priors(
 
     Plots go to boxray-data, or to --output; with --json and no --output nothing is written.
     """
+    from boxray.data import Manner
     from boxray.verbs import terminal
     from boxray.verbs.data import places, priors, statistics_tables
 
@@ -50,6 +57,10 @@ def _priors(
         side=size.height if size else priors.DEFAULT_SIDE,
         seed=seed or 0,
     )
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     with terminal.progress("counting") as on_rows:
         report = priors.priors(
             data,
@@ -57,6 +68,7 @@ def _priors(
             split=split,
             output=output if output or as_json else places.DEFAULT_OUTPUT,
             overwrite=overwrite,
+            manner=manner,
             on_rows=on_rows,
         )
     terminal.warn(*report.notes)

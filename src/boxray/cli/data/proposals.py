@@ -12,6 +12,11 @@ from boxray.cli.process import DONE
 
 app = typer.Typer()
 
+EdgeModel = Annotated[
+    Path | None,
+    typer.Option("--edge-model", metavar="FILE", help="OpenCV's structured edges, for edge-boxes."),
+]
+
 
 @app.command(
     "proposals",
@@ -34,12 +39,7 @@ def _proposals(
             help="Bring the longer side of a picture to this first; 500 if unset.",
         ),
     ] = None,
-    edge_model: Annotated[
-        Path | None,
-        typer.Option(
-            "--edge-model", metavar="FILE", help="OpenCV's structured edges, for edge-boxes."
-        ),
-    ] = None,
+    edge_model: EdgeModel = None,
     limit: Annotated[
         int | None,
         typer.Option(
@@ -54,6 +54,8 @@ def _proposals(
     voc_zero_based: options.VocZeroBased = False,
     segments: options.Segments = False,
     merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Show how many objects the first 10, 30 … 2000 proposals reach: what R-CNN can find at most.
 
@@ -62,10 +64,14 @@ def _proposals(
 
     A plot goes to boxray-data, or to --output; with --json and no --output nothing is written.
     """
-    from boxray.verbs import reading, terminal
+    from boxray.data import Manner
+    from boxray.verbs import terminal
     from boxray.verbs.data import places, proposals, tables
 
-    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     wanted = proposals.Proposing(way, side or proposals.DEFAULT_SIDE, edge_model)
     with terminal.progress("proposing") as on_image:
         report = proposals.proposals(

@@ -36,17 +36,14 @@ def _show(
 
     The picture goes to boxray-data, or to --output; with --json and no --output nothing is written.
     """
-    from boxray.verbs import reading, terminal
+    from boxray.data import Manner
+    from boxray.verbs import terminal
     from boxray.verbs.data import places, show, tables
 
-    manner = reading.manner(
-        format=data_format,
-        voc_zero_based=voc_zero_based,
-        segments=segments,
-        merge_names=merge_names,
-        strict=strict,
-        cache=cache,
-    )
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     report = show.show(
         data,
         split=split,

@@ -38,16 +38,22 @@ def _split(
     voc_zero_based: options.VocZeroBased = False,
     segments: options.Segments = False,
     merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Divide annotated data into train, val and test, every class in each.
 
     Near-duplicates stay together. Writes one list of pictures per split to boxray-split, or to
     --output; with --to FORMAT a whole data set. The data itself is never changed.
     """
-    from boxray.verbs import reading, terminal
+    from boxray.data import Manner
+    from boxray.verbs import terminal
     from boxray.verbs.data import split, tables
 
-    manner = reading.uncached(data_format, voc_zero_based, segments, merge_names)
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     with terminal.progress("comparing pictures") as on_image:
         report = split.split(
             data,

@@ -23,6 +23,12 @@ def _stats(
     output: options.Output = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
     """Count boxes per class, and show their sizes, aspects and places.
 
@@ -30,9 +36,14 @@ def _stats(
 
     Plots go to boxray-data, or to --output; with --json and no --output nothing is written.
     """
+    from boxray.data import Manner
     from boxray.verbs import terminal
     from boxray.verbs.data import places, statistics_tables, stats
 
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
     with terminal.progress("counting") as on_rows:
         report = stats.stats(
             data,
@@ -40,6 +51,7 @@ def _stats(
             classes=classes,
             output=output if output or as_json else places.DEFAULT_OUTPUT,
             overwrite=overwrite,
+            manner=manner,
             on_rows=on_rows,
         )
     terminal.warn(*report.notes)

@@ -12,6 +12,7 @@ from boxray.data.label_tables import read_classes
 from boxray.data.report import Ledger
 from boxray.data.table_scan import OnRows, scan
 from boxray.errors import FormatError
+from boxray.verbs.reading import PLAIN
 
 
 def measure(
@@ -19,20 +20,24 @@ def measure(
     split: str | None,
     classes: Path | None,
     *,
+    manner: data.Manner = PLAIN,
     on_rows: OnRows | None = None,
 ) -> Statistics:
     """The statistics of annotated data; nothing is written.
 
     A table of Open Images that is given itself, or that lies in a folder without its pictures,
-    is streamed, however long it is; everything else is read as training reads it. classes: a
-    class file, for these classes only. Raises FormatError where there is no data, split or box.
+    is streamed, however long it is, and never from a cache; everything else is read as training
+    reads it. classes: a class file, for these classes only. manner: how it is read.
+    Raises FormatError where there is no data, split or box.
     """
     wanted = read_class_file(classes) if classes else None
-    layout = open_images.recognise(source) if source.exists() else None
+    may_be_table = source.exists() and manner.format in (None, "open-images")
+    layout = open_images.recognise(source) if may_be_table else None
     if layout is not None and (source.is_file() or not open_images.has_pictures(layout)):
         statistics = scan(*_table(layout, split, wanted), on_rows=on_rows)
+        manner.judge(statistics.report, source)
     else:
-        statistics = of_dataset(data.read(source, split, classes=wanted))
+        statistics = of_dataset(manner.read(source, split, wanted))
     if not statistics.boxes.sum():
         raise FormatError(f"{source} has no boxes to count. {statistics.report.summary()}.")
     return statistics

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from boxray.coders.anchors import Distance, Priors, kmeans
+from boxray.data import Manner
 from boxray.data.census import Statistics
 from boxray.data.table_scan import OnRows
 from boxray.inspection import plots
 from boxray.verbs.data.measuring import measure
 from boxray.verbs.data.places import DEFAULT_OUTPUT
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.data.priors/1"
@@ -72,6 +73,7 @@ def priors(
     split: str | None = None,
     output: Path | None = None,
     overwrite: bool = False,
+    manner: Manner = PLAIN,
     on_rows: OnRows | None = None,
 ) -> PriorsReport:
     """Find priors from all boxes of annotated data, in pixels of a square canvas.
@@ -83,7 +85,7 @@ def priors(
     if output is not None:
         roots = (source,) if source.is_dir() else ()
         prepare_output(output, roots, default=DEFAULT_OUTPUT, overwrite=overwrite)
-    counted = measure(source, split, None, on_rows=on_rows)
+    counted = measure(source, split, None, manner=manner, on_rows=on_rows)
     sizes, weights, seed = counted.sizes_wh * wanted.side, counted.weights, wanted.seed
     found = kmeans(sizes, wanted.count, distance=wanted.distance, weights=weights, seed=seed)
     curves: dict[str, list[float]] = {

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from boxray.data import Manner
 from boxray.data.census import Statistics
 from boxray.data.table_scan import OnRows
 from boxray.inspection import plots
 from boxray.verbs.data.measuring import measure
 from boxray.verbs.data.places import DEFAULT_OUTPUT
-from boxray.verbs.reading import notes_of
+from boxray.verbs.reading import PLAIN, notes_of
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.data.stats/1"
@@ -73,6 +74,7 @@ def stats(
     classes: Path | None = None,
     output: Path | None = None,
     overwrite: bool = False,
+    manner: Manner = PLAIN,
     on_rows: OnRows | None = None,
 ) -> StatsReport:
     """Count the boxes of annotated data: per class, size, aspect and place.
@@ -82,7 +84,7 @@ def stats(
     if output is not None:
         roots = (source,) if source.is_dir() else ()
         prepare_output(output, roots, default=DEFAULT_OUTPUT, overwrite=overwrite)
-    counted = measure(source, split, classes, on_rows=on_rows)
+    counted = measure(source, split, classes, manner=manner, on_rows=on_rows)
     picture = None
     if output is not None:
         picture = output / PICTURE
