@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from boxray.bundle import load as load
     from boxray.bundle import load_classifier as load_classifier
+    from boxray.from_classifier import sliding_window as sliding_window
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "load_classifier"]
+__all__ = ["__version__", "load", "load_classifier", "sliding_window"]
 
 
 def __getattr__(name: str) -> object:
@@ -23,4 +24,8 @@ def __getattr__(name: str) -> object:
         from boxray import bundle
 
         return getattr(bundle, name)
+    if name == "sliding_window":
+        from boxray import from_classifier
+
+        return from_classifier.sliding_window
     raise AttributeError(f"module 'boxray' has no attribute {name!r}")

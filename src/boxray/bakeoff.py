@@ -49,7 +49,8 @@ class Measured:
 
     truths: those that count, and reached, those of them that a candidate of their class overlaps by
     at least half, whatever its score: the recall that perfect scores and selection would give.
-    passes: canvases through the network per picture; each step of two stages is one.
+    passes: pictures that the network is given per picture: the canvas for most, each window of it
+    for some; each step of two stages is one.
     milliseconds: per picture and stage. `read` is decoding the picture and laying it on a canvas;
     `decode` holds all that is in no other stage, in two stages the selection of proposals, too.
     memory: the most that this process ever held after its first pictures, in bytes; None where the

@@ -147,11 +147,13 @@ Licence = Annotated[
     str | None, typer.Option("--licence", metavar="SPDX", help="The licence it states then.")
 ]
 Model = Annotated[
-    str, typer.Option("--model", help="A shipped model's name, a run folder or an .onnx file.")
+    str, typer.Option("--model", help="A name of `boxray models`, a run folder or an .onnx file.")
 ]
 ModelArgument = Annotated[
     str,
-    typer.Argument(metavar="MODEL", help="A shipped model's name, a run folder or an .onnx file."),
+    typer.Argument(
+        metavar="MODEL", help="A name of `boxray models`, a run folder or an .onnx file."
+    ),
 ]
 DataArgument = Annotated[
     Path, typer.Argument(metavar="DATA", help="A folder of annotated pictures.")

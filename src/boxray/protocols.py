@@ -31,8 +31,11 @@ class Coder(Protocol):
 
     def encode(
         self, boxes: Float[Array, "n 4"], rows: Int[Array, "n"], size_hw: tuple[int, int]
-    ) -> Float[Array, "n 4"]:
-        """The numbers that rows `rows` of the raw output should hold to mean `boxes`."""
+    ) -> Float[Array, "n numbers"]:
+        """The numbers that rows `rows` of the raw output should hold to mean `boxes`.
+
+        Four of each; none where a row's box is fixed.
+        """
 
     def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
         """Everything the raw output of one image means with a score of at least `score_floor`."""

@@ -21,6 +21,7 @@ from boxray.coders.anchor_deltas import (
     ProposalDeltas,
     moved,
 )
+from boxray.coders.windows import Meanings, WindowCoder
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.protocols import Coder
 from boxray.selection import Thresholds, select
@@ -48,7 +49,7 @@ class Subject:
     size_hw: of the canvas. starts: the box that each row starts from. reach: how far the centre may
     be from the start's, in pixels. raw: its raw output from one row of numbers each. boxes: what
     four numbers mean, before the canvas cuts them off. say, sure: write four numbers, or an equal
-    logit for every class, into rows of numbers.
+    logit for every class, into rows of numbers. Windows do not move: no numbers mean their boxes.
     """
 
     name: str
@@ -189,6 +190,35 @@ def proposal_deltas(coder: ProposalDeltas, name: str) -> Subject:
     )
 
 
+def windows(coder: WindowCoder, name: str) -> Subject:
+    counts = coder.counts(FAR_HW)
+    starts, _ = coder.windows(counts)
+    of = np.array(coder.meanings.of)
+
+    def raw(rows):
+        places = np.cumsum([down * across for down, across in counts])[:-1]
+        levels = zip(np.split(rows, places), counts, strict=True)
+        return tuple(np.ascontiguousarray(level.T).reshape(-1, *count) for level, count in levels)
+
+    def sure(numbers, rows, logit):
+        numbers[rows, np.flatnonzero(of >= 0)] = logit
+
+    return Subject(
+        name,
+        coder,
+        FAR_HW,
+        len(of),
+        starts,
+        np.zeros(len(starts)),
+        0.0,
+        0.0,
+        raw,
+        lambda t, rows: like(starts, t)[rows],
+        lambda numbers, rows, four: None,
+        sure,
+    )
+
+
 EVERY_SUBJECT = [
     yolo_grid(
         YoloGrid(CLASSES, STRIDES[-levels:], PRIORS[-levels:], stretch),
@@ -204,7 +234,17 @@ EVERY_SUBJECT = [
     anchor_deltas(AnchorDeltas(CLASSES, STRIDES, PRIORS), "anchors"),
     anchor_deltas(AnchorDeltas(1, STRIDES, PRIORS, (2.0, 2.0, 1.0, 1.0)), "anchors-of-proposals"),
     proposal_deltas(ProposalDeltas(CLASSES), "proposals"),
+    windows(
+        WindowCoder(
+            Meanings(CLASSES, (2, -1, 0, 1, 0, -1, 1, 2)),
+            sizes=((56, 56), (56, 112), (112, 112)),
+            steps=((16, 16), (16, 32), (32, 32)),
+        ),
+        "windows",
+    ),
 ]
+MOVING = [s for s in EVERY_SUBJECT if not isinstance(s.coder, WindowCoder)]
+every_moving_subject = pytest.mark.parametrize("subject", MOVING, ids=str)
 every_subject = pytest.mark.parametrize("subject", EVERY_SUBJECT, ids=str)
 every_library = pytest.mark.parametrize("library", LIBRARIES)
 
@@ -242,7 +282,7 @@ def reachable_boxes(subject: Subject, rows: np.ndarray, seed: int, within: float
     return edges(np.concatenate([centre, size], 1))
 
 
-@every_subject
+@every_moving_subject
 @every_library
 @pytest.mark.parametrize("precision", [np.float32, np.float64])
 def test_decode_undoes_encode_to_a_thousandth_of_a_pixel(subject, library, precision):
@@ -257,7 +297,7 @@ def test_decode_undoes_encode_to_a_thousandth_of_a_pixel(subject, library, preci
         assert (np.abs(back - boxes) <= 1e-3 + rounding).all()
 
 
-@every_subject
+@every_moving_subject
 @settings(max_examples=15)
 @given(data=st.data())
 def test_decode_undoes_encode_through_the_whole_raw_output(subject, data):
@@ -290,7 +330,7 @@ def test_numpy_and_torch_decode_the_same(subject, seed, spread):
     np.testing.assert_allclose(ours.boxes, theirs.boxes.numpy(), atol=1e-4, rtol=1e-6)
 
 
-@every_subject
+@every_moving_subject
 def test_numpy_and_torch_encode_the_same(subject):
     rows = np.random.default_rng(0).integers(0, len(subject), 3000)
     boxes = reachable_boxes(subject, rows, 0, within=3).astype(np.float32)
@@ -301,7 +341,7 @@ def test_numpy_and_torch_encode_the_same(subject):
     assert np.abs(subject.boxes(ours, rows) - subject.boxes(theirs, rows)).max() < 1e-3
 
 
-@every_subject
+@every_moving_subject
 def test_the_gradient_flows_through_the_boxes(subject):
     rows = np.arange(len(subject))
     t = torch.randn(len(subject), 4, dtype=torch.float64, requires_grad=True)
@@ -349,14 +389,14 @@ class TestExtremes:
         subject.sure(numbers, 1, -1e4)
         found = subject.decode(subject.raw(numbers))
         # classes that exclude each other share what there is
-        one_of_them = isinstance(subject.coder, PlacedProposalDeltas) or getattr(
+        one_of_them = isinstance(subject.coder, PlacedProposalDeltas | WindowCoder) or getattr(
             subject.coder, "softmax", False
         )
         sure, hopeless = found.scores[found.row == 0], found.scores[found.row == 1]
         assert sure.tolist() == pytest.approx([1 / len(sure) if one_of_them else 1] * len(sure))
         assert hopeless.tolist() == pytest.approx([0.0] * len(hopeless))
 
-    @every_subject
+    @every_moving_subject
     @every_library
     def test_a_centre_on_the_canvas_far_edge_is_encoded_finite_and_comes_back(
         self, subject, library
@@ -371,7 +411,7 @@ class TestExtremes:
         assert np.isfinite(np.asarray(t)).all()
         assert np.abs(np.asarray(subject.boxes(t, row)) - box).max() < 1e-3
 
-    @every_subject
+    @every_moving_subject
     @every_library
     def test_a_box_without_area_is_encoded_finite_and_as_small_as_can_be_said(
         self, subject, library
@@ -384,7 +424,7 @@ class TestExtremes:
         smallest = centre_size(subject.starts)[0, 2] * math.exp(subject.smallest_log_scale)
         assert width == pytest.approx(smallest, rel=1e-4, abs=1e-4)
 
-    @every_subject
+    @every_moving_subject
     @every_library
     def test_no_box_at_all_encodes_to_nothing(self, subject, library):
         none = in_library(library, np.zeros((0, 4), np.float32))
@@ -433,6 +473,9 @@ class TestReading:
 
 ON_MAPS = [s for s in EVERY_SUBJECT if not isinstance(s.coder, PlacedProposalDeltas)]
 every_subject_on_maps = pytest.mark.parametrize("subject", ON_MAPS, ids=str)
+every_moving_subject_on_maps = pytest.mark.parametrize(
+    "subject", [s for s in ON_MAPS if s in MOVING], ids=str
+)
 
 
 class TestMaps:
@@ -477,7 +520,7 @@ class TestMaps:
                 box = clip(np.array([box]), subject.size_hw)[0].tolist()
             assert trace.box == pytest.approx(box, abs=1e-2)
 
-    @every_subject_on_maps
+    @every_moving_subject_on_maps
     def test_the_nearest_box_that_can_be_said_is_the_box_itself_where_the_row_reaches_it(
         self, subject
     ):

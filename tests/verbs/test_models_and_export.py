@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 
 import tiny_model
-from boxray import bundle
+from boxray import bundle, from_classifier
 from boxray.errors import ModelError, OutputError, SettingError
 from boxray.verbs.export import export
 from boxray.verbs.models import model, models, to_dict
 
 
 def test_every_shipped_model_is_listed():
-    assert list(bundle.shipped()) == [listing.model.name for listing in models()]
+    expected = [*bundle.shipped(), *from_classifier.NAMES]
+    assert expected == [listing.model.name for listing in models()]
 
 
 def test_a_file_is_described_with_its_size_and_all_its_metadata(tmp_path):

@@ -14,6 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
+from boxray import from_classifier
 from boxray.bundle import classifiers, documents, metadata
 from boxray.bundle.classifiers import ClassifierModel
 from boxray.bundle.metadata import Model, Second, checked_canvas, parse
@@ -34,6 +35,8 @@ __all__ = [
     "Model",
     "Second",
     "describe",
+    "described",
+    "file_of",
     "from_bytes",
     "load",
     "load_classifier",
@@ -55,12 +58,18 @@ def load(
     threads: int | None = None,
     device: str = "cpu",
 ) -> OneStage | TwoStage:
-    """The detector of a shipped model's name, an `.onnx` file, or a run folder.
+    """The detector of a name, an `.onnx` file, or a run folder.
 
-    size: another canvas, a side or (height, width) in pixels. threads: how many work on an image,
-    None for all processors. Raises ModelError for a file that is not a whole model of boxray,
-    SettingError for a size or device that does not fit.
+    A name is a shipped model's, or one of `from_classifier.NAMES`. size: another canvas, a side or
+    (height, width) in pixels. threads: how many work on an image, None for all processors.
+    Raises ModelError for a file that is not a whole model of boxray, SettingError for a size or
+    device that does not fit.
     """
+    if name_or_path in from_classifier.NAMES:
+        classifier = load_classifier(from_classifier.CLASSIFIER, threads=threads, device=device)
+        canvas_hw = _canvas_hw(size, (from_classifier.CANVAS_SIDE,) * 2, 1)
+        dense = from_classifier.NAMES[str(name_or_path)]
+        return from_classifier.sliding_window(classifier, dense=dense, size_hw=canvas_hw)
     content, label = read(name_or_path)
     beside = Path(name_or_path).parent if Path(name_or_path).is_file() else Path(name_or_path)
     return from_bytes(content, label, size=size, threads=threads, device=device, beside=beside)
@@ -86,10 +95,7 @@ def from_bytes(
         _require_outputs(model, output_channels(session))
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
-    canvas_hw = model.canvas_hw
-    if size is not None:
-        sides = (size, size) if isinstance(size, int) else size
-        canvas_hw = checked_canvas(sides, model.coder.canvas_multiple, SettingError)
+    canvas_hw = _canvas_hw(size, model.canvas_hw, model.coder.canvas_multiple)
     engine = OnnxEngine(session, model.mean, model.std)
     if model.second is not None:
         graph = open_session(read_second(model.second, beside), threads=threads, device=device)
@@ -154,6 +160,39 @@ def describe(content: bytes, label: str) -> Model | ClassifierModel:
         raise ModelError(f"{label}: {error}") from error
 
 
+def described(name_or_path: str | Path) -> Model | ClassifierModel:
+    """What the model of a name, an `.onnx` file or a run folder is, as its file says.
+
+    What is made of a classifier has no file: it is described as a model in whose file it were.
+    """
+    found = describe(*read(file_of(name_or_path)))
+    if name_or_path not in from_classifier.NAMES:
+        return found
+    assert isinstance(found, ClassifierModel)  # that is what they are made of
+    made = load(name_or_path, threads=1)
+    assert isinstance(made, OneStage)
+    return Model(
+        name=made.name,
+        classes=made.classes,
+        coder=made.coder,
+        canvas_hw=made.canvas_hw,
+        mean=found.preprocessing.mean,
+        std=found.preprocessing.std,
+        thresholds=made.thresholds,
+        metrics={},
+        recipe={"classifier": found.name},
+        training_data=found.training_data,
+        licence=found.licence,
+        versions=found.versions,
+        sha256=found.sha256,
+    )
+
+
+def file_of(name_or_path: str | Path) -> str | Path:
+    """The name or path of the file that a model is in: another one's, if it is made of that."""
+    return from_classifier.CLASSIFIER if name_or_path in from_classifier.NAMES else name_or_path
+
+
 def to_text(model: Model | ClassifierModel) -> str:
     """The metadata of an unsealed file: JSON, in ASCII, with zeros for the sha256.
 
@@ -191,6 +230,11 @@ def shipped() -> tuple[str, ...]:
 def read(name_or_path: str | Path) -> tuple[bytes, str]:
     """The bytes of a shipped model, a file or a run folder's model, and what to call them."""
     names = shipped()
+    if name_or_path in from_classifier.NAMES:
+        raise ModelError(
+            f"{name_or_path!r} has no file of its own: it is made of {file_of(name_or_path)!r} "
+            "when it is loaded. It can be run, explained and judged."
+        )
     if str(name_or_path) in names:
         file = resources.files("boxray").joinpath("models", f"{name_or_path}.onnx")
         return file.read_bytes(), f"the shipped model {str(name_or_path)!r}"
@@ -214,6 +258,13 @@ def read(name_or_path: str | Path) -> tuple[bytes, str]:
     raise ModelError(_unknown(str(name_or_path), names))
 
 
+def _canvas_hw(size: Size | None, otherwise: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The canvas that somebody wants, or the model's own."""
+    if size is None:
+        return otherwise
+    return checked_canvas((size, size) if isinstance(size, int) else size, multiple, SettingError)
+
+
 def _whole(path: Path) -> bytes:
     """The file's bytes, if it could be a model."""
     content = path.read_bytes()
@@ -229,6 +280,7 @@ def _whole(path: Path) -> bytes:
 
 def _unknown(given: str, names: tuple[str, ...]) -> str:
     """What to say about a model that is neither a name nor a path."""
+    names += tuple(from_classifier.NAMES)
     near = difflib.get_close_matches(given, names, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     listed = ", ".join(names) or "none"

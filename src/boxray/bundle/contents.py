@@ -23,9 +23,9 @@ class Contents:
 
 
 def contents(name_or_path: str | Path) -> Contents:
-    """The files of a shipped model, an `.onnx` file or a run folder. Raises ModelError."""
-    content, label = bundle.read(name_or_path)
-    model = bundle.describe(content, label)
+    """The files of a model's name, an `.onnx` file or a run folder. Raises ModelError."""
+    content, _ = bundle.read(bundle.file_of(name_or_path))
+    model = bundle.described(name_or_path)
     files = [content]
     if model.second is not None:
         path = Path(name_or_path)

@@ -10,7 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from boxray.boxes import Array
+from boxray.classification import imagenet
 from boxray.data.classes import ClassMap
+from boxray.errors import SettingError
 
 NONE = "-"  # in the table, where a class has no counterpart
 LISTS = ("open-images", "coco", "voc")  # the table's columns after the WordNet id
@@ -38,6 +40,38 @@ def to(names: Sequence[str]) -> Int[Array, "classes"]:
     found = np.full(len(labels), -1)
     for at in order:
         found = np.where(found < 0, labels[:, at], found)
+    return found
+
+
+def names(of: str) -> tuple[str, ...]:
+    """The classes of one of `LISTS` that some of ImageNet's classes mean, in alphabetical order.
+
+    Raises SettingError for another list.
+    """
+    if of not in LISTS:
+        raise SettingError(f"no list of classes {of!r}; expected one of {', '.join(LISTS)}.")
+    return tuple(sorted({row[LISTS.index(of)] for row in rows()} - {NONE}))
+
+
+def meanings(
+    targets: Sequence[str], classes: Sequence[str], wnids: Sequence[str] = ()
+) -> tuple[int, ...]:
+    """For each class of a classifier the index of the target that means it, or -1.
+
+    By the table, where the classes have WordNet ids of ImageNet's; else by name and synonym.
+    Raises SettingError for targets none of which is meant.
+    """
+    if wnids:
+        table = dict(zip(imagenet.classes().wnids, to(targets).tolist(), strict=True))
+        found = tuple(table.get(wnid, -1) for wnid in wnids)
+    else:
+        known = ClassMap(tuple(targets))
+        found = tuple(_label(name, known) for name in classes)
+    if set(found) <= {-1}:
+        raise SettingError(
+            f"none of the classes {', '.join(targets[:5])} … is one that the classifier knows by "
+            "its name or WordNet id. boxray.classification.alignment.coverage(names) counts them."
+        )
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float, UInt8
 
@@ -49,11 +50,20 @@ class RecordedStages:
         return next(self.refining)
 
 
+@runtime_checkable
+class Repeated(Protocol):
+    """An engine whose network runs more than once for a canvas."""
+
+    def passes(self, size_hw: tuple[int, int]) -> int:
+        """How many pictures its network is given for one canvas of this size."""
+
+
 @dataclass
 class Recording:
     """An engine that is listened to.
 
-    outputs: what it said, in order. passes: canvases that went through it. seconds: inside it.
+    outputs: what it said, in order. passes: pictures that its network was given, which are the
+    canvases for most. seconds: inside it.
     """
 
     engine: Engine
@@ -65,7 +75,8 @@ class Recording:
         start = time.perf_counter()
         said = self.engine(canvases)
         self.seconds += time.perf_counter() - start
-        self.passes += len(canvases)
+        each = self.engine.passes(canvases.shape[1:3]) if isinstance(self.engine, Repeated) else 1
+        self.passes += each * len(canvases)
         self.outputs.append(said)
         return said
 

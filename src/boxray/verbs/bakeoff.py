@@ -105,7 +105,7 @@ def bakeoff(
     terms = terms or Terms()
     _require_different(models)
     rules_of(terms.protocol)
-    known = [bundle.describe(*bundle.read(name)).classes for name in models]
+    known = [bundle.described(name).classes for name in models]
     terms, dataset = _drawn(terms, folder)
     for classes in known:
         labels_in_dataset(classes, dataset.classes)  # or say so before the work
@@ -168,9 +168,11 @@ def _prepare(output: Path, folder: Path) -> None:
 
 def _key(name: str | Path, dataset: Dataset, terms: Terms) -> str:
     """A number for this model's bytes on these pictures and terms."""
-    content, _ = bundle.read(name)
+    content, _ = bundle.read(bundle.file_of(name))
     told = [hashlib.sha256(content).hexdigest(), dataset.fingerprint(), dataset.split]
     told += [terms.protocol, str(terms.threads)]
+    if bundle.file_of(name) != name:  # several are made of one file
+        told.append(repr(bundle.described(name)))
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 

@@ -106,6 +106,6 @@ def evaluate(
 
 def _as_trained(manner: data.Manner, model: str | Path) -> data.Manner:
     """The manner with the seed of the model's training: what it learned from stays in train."""
-    seed = bundle.describe(*bundle.read(model)).recipe.get("seed")
+    seed = bundle.described(model).recipe.get("seed")
     conventions = replace(manner.conventions, split_seed=seed if isinstance(seed, int) else 0)
     return replace(manner, conventions=conventions)

@@ -72,8 +72,9 @@ def _life(life: Life) -> Tree:
 
 def _origin(origin: Origin) -> Tree:
     tree = Tree(f"came from {_where(origin.where)}")
-    raw = ", ".join(f"{name} {value:.4f}" for name, value in origin.raw.items())
-    tree.add(f"raw: {raw}")
+    if origin.raw:
+        raw = ", ".join(f"{name} {value:.4f}" for name, value in origin.raw.items())
+        tree.add(f"raw: {raw}")
     for step in origin.steps:
         tree.add(f"{step.name} = {step.formula} = {step.value:.2f}")
     tree.add(f"canvas box {_edges(origin.canvas_box)}")

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from boxray import bundle
+from boxray import bundle, from_classifier
 
 SCHEMA = "boxray.models/1"
 
@@ -60,14 +60,14 @@ def _of_its_kind(model: bundle.Model | bundle.ClassifierModel) -> dict[str, Any]
 
 
 def models() -> tuple[Listing, ...]:
-    """The models that come with boxray, by name."""
-    return tuple(model(name) for name in bundle.shipped())
+    """The models that have a name: the files that come with boxray, then what is made of them."""
+    return tuple(model(name) for name in (*bundle.shipped(), *from_classifier.NAMES))
 
 
 def model(name_or_path: str | Path) -> Listing:
-    """One model: a shipped one's name, an `.onnx` file, or a run folder. Raises ModelError."""
-    content, label = bundle.read(name_or_path)
-    return Listing(bundle.describe(content, label), len(content))
+    """One model: a name, an `.onnx` file, or a run folder. Raises ModelError."""
+    content, _ = bundle.read(bundle.file_of(name_or_path))
+    return Listing(bundle.described(name_or_path), len(content))
 
 
 def to_dict(listings: tuple[Listing, ...]) -> dict[str, Any]:
