@@ -264,6 +264,21 @@ Weights = Annotated[
     Path | None,
     typer.Option("--weights", metavar="FILE", help="The .weights file of a Darknet MODEL.cfg."),
 ]
+Classifier = Annotated[
+    str,
+    typer.Option(
+        "--model", help="A shipped classifier's name, an .onnx file, or timm's name for a network."
+    ),
+]
+ClassifierWeights = Annotated[
+    Path | None,
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="For a network of timm's: its .safetensors, or for inception_v3.tf_in1k and "
+        "inception_resnet_v2.tf_in1k Keras' .h5.",
+    ),
+]
 Minutes = Annotated[
     float | None,
     typer.Option(

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from boxray.cli import run
-from boxray.verbs.classify import cells, classify
+from boxray.verbs.classify import Pieces, cells, classify
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def test_a_grid_covers_the_picture():
 
 def test_charts_are_written_when_asked_for(photo, tmp_path):
     pytest.importorskip("matplotlib", reason="needs the extra 'data'")
-    report = classify(photo, grid=2, top=40, output=tmp_path / "out")
-    assert [40] * 4 == [len(top) for _, top in report.patches]
+    report = classify(photo, pieces=Pieces(grid=2), top=40, output=tmp_path / "out")
+    assert [40] * 4 == [len(patch.top) for patch in report.patches]
     for name in ("classes.png", "pixels.png"):
         drawn = np.asarray(Image.open(tmp_path / "out" / name))
         assert drawn.std() > 10  # something is on it
@@ -58,3 +58,57 @@ def test_a_patch_outside_and_a_detector_are_refused(photo, capsys):
     assert 2 == run(["classify", str(photo), "--patch", "9000,0,9100,9"])
     assert 2 == run(["classify", str(photo), "--model", "default"])
     assert "a classifier is wanted" in capsys.readouterr().err
+
+
+@pytest.fixture
+def annotated(photo):
+    """A VOC data set whose only picture is the photo, with a cat and a nose."""
+    objects = "".join(
+        f"<object><name>{name}</name><bndbox><xmin>{x0}</xmin><ymin>{y0}</ymin><xmax>{x1}</xmax>"
+        f"<ymax>{y1}</ymax></bndbox></object>"
+        for name, x0, y0, x1, y1 in (("cat", 101, 21, 300, 260), ("nose", 181, 151, 220, 190))
+    )
+    for folder in ("Annotations", "JPEGImages"):
+        (photo.parent / "voc" / folder).mkdir(parents=True)
+    photo.rename(photo.parent / "voc/JPEGImages/chelsea.png")
+    text = f"<annotation><filename>chelsea.png</filename>{objects}</annotation>"
+    (photo.parent / "voc/Annotations/chelsea.xml").write_text(text)
+    return photo.parent / "voc"
+
+
+def test_patches_are_taken_from_annotations_and_keep_their_class(annotated, capsys):
+    photo = str(annotated / "JPEGImages/chelsea.png")
+    assert 0 == run(["classify", photo, "--annotations", str(annotated), "--json"])
+    patches = json.loads(capsys.readouterr().out)["patches"]
+    # VOC's edges count pixels from 1, the last one included
+    expected = [("cat", [100, 20, 300, 260]), ("nose", [180, 150, 220, 190])]
+    assert expected == [(one["truth"], one["box"]) for one in patches]
+    assert 0 == run(["classify", photo, "--annotations", str(annotated), "--top", "1"])
+    assert "cat: 100,20,300,260" in capsys.readouterr().out
+
+
+def test_annotations_that_mark_nothing_there_are_refused(annotated, tmp_path, capsys):
+    other = tmp_path / "other.png"
+    Image.new("RGB", (9, 9)).save(other)
+    assert 2 == run(["classify", str(other), "--annotations", str(annotated)])
+    assert "has no image 'other.png'" in capsys.readouterr().err
+    path = annotated / "Annotations/chelsea.xml"
+    path.write_text("<annotation><filename>chelsea.png</filename></annotation>")
+    photo = str(annotated / "JPEGImages/chelsea.png")
+    assert 2 == run(["classify", photo, "--annotations", str(annotated)])
+    assert "marks nothing in chelsea.png" in capsys.readouterr().err
+
+
+def test_a_network_of_timms_runs_with_a_file_of_weights(photo, tmp_path, capsys):
+    timm = pytest.importorskip("timm", reason="needs the extra 'train'")
+    from safetensors.torch import save_file
+
+    name, path = "test_resnet.r160_in1k", tmp_path / "model.safetensors"
+    save_file(timm.create_model(name, num_classes=1001).state_dict(), path)
+    arguments = ["classify", str(photo), "--model", name]
+    assert 0 == run([*arguments, "--weights", str(path), "--threads", "1", "--json"])
+    assert name == json.loads(capsys.readouterr().out)["model"]
+    assert 2 == run(arguments)
+    assert "needs a file with its weights: --weights FILE" in capsys.readouterr().err
+    assert 2 == run([*arguments, "--classes", str(path)])
+    assert "--classes goes with --weights" in capsys.readouterr().err

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from boxray.errors import ModelError
 from boxray.networks.backbones import freeze_batch_norm
+from boxray.networks.fitting import require_fit
 
 FROZEN_EPSILON = 0.0  # with which torchvision trained those of its weights that are frozen
 COUNTER = "num_batches_tracked"  # what a batch norm that learns has beside its four tensors
@@ -48,17 +48,11 @@ def load_torchvision(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
         for name, value in network.state_dict().items()
         if not (frozen and name.endswith(COUNTER))
     }
-    unknown = [theirs for name, (theirs, _) in ours.items() if name not in wanted]
-    missing = [name for name in wanted if name not in ours]
-    others = [
-        f"{theirs} is {tuple(value.shape)}, not {tuple(wanted[name].shape)}"
-        for name, (theirs, value) in ours.items()
-        if name in wanted and value.shape != wanted[name].shape
-    ]
-    faults = (("unknown", unknown), ("missing", missing), ("of another shape", others))
-    told = [f"{kind}: {_few(names)}" for kind, names in faults if names]
-    if told:
-        raise ModelError(f"these weights are not this network's; {'; '.join(told)}.")
+    require_fit(
+        {name: tuple(value.shape) for name, (_, value) in ours.items()},
+        {name: tuple(value.shape) for name, value in wanted.items()},
+        called={name: theirs for name, (theirs, _) in ours.items()},
+    )
     if frozen:
         freeze_batch_norm(network, FROZEN_EPSILON)
     with torch.no_grad():
@@ -76,9 +70,3 @@ def _named(theirs: str) -> str:
 def _halved(name: str) -> str:
     """An old file counts the towers' activations, too: its layers are 0, 2, 4 and 6."""
     return re.sub(r"tower\.(\d+)\.half\.", lambda m: f"tower.{int(m[1]) // 2}.0.", name)
-
-
-def _few(names: list[str]) -> str:
-    """The first names and how many more there are."""
-    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return f"{', '.join(names[:3])}{more}"
