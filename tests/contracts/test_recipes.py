@@ -18,6 +18,7 @@ from boxray.errors import SettingError
 from boxray.recipes.recipe import blueprint
 from boxray.training import TrainSettings, checkpoints, train
 from boxray.training.run_folder import METRICS
+from boxray.verbs.export import export
 
 SIZES_WH = np.geomspace((8, 10), (90, 70), 40)
 every_recipe = pytest.mark.parametrize("name", recipes.TABLE)
@@ -79,6 +80,16 @@ def test_two_steps_leave_finite_losses_a_checkpoint_and_a_model_that_detects(tra
     )
     assert "" == done.stderr
     assert int(done.stdout) > 0
+
+
+def test_its_run_is_exported_with_a_certificate(trained, tmp_path):
+    first = export(trained, tmp_path / "first.onnx")
+    found = first.certificate
+    assert first.unchecked is None
+    assert "best.safetensors" == found.weights or "last.safetensors" == found.weights
+    assert found.pairs > 50
+    assert found.pixels < 0.05
+    assert found.trained_pixels < 5
 
 
 @every_recipe

@@ -8,7 +8,7 @@ import pytest
 import tiny_model
 from boxray import bundle, from_classifier
 from boxray.errors import ModelError, OutputError, SettingError
-from boxray.verbs.export import export
+from boxray.verbs.export import Judged, export
 from boxray.verbs.models import model, models, to_dict
 
 
@@ -151,3 +151,23 @@ class TestDarknet:
         with pytest.raises(ModelError, match="different networks"):
             export(configuration, tmp_path / "it.onnx", weights=weights)
         assert not (tmp_path / "it.onnx").exists()
+
+
+class TestTheCertificate:
+    def test_a_model_of_no_recipe_is_written_as_it_is_and_says_why(self, tmp_path):
+        report = export(tiny_model.write(tmp_path), tmp_path / "copy.onnx")
+        assert "it names no recipe of boxray" == report.unchecked == report.to_dict()["unchecked"]
+        assert "Not compared with torch: it names no recipe" in report.summary()[1]
+
+    def test_pictures_to_compare_on_need_something_to_compare(self, tmp_path):
+        with pytest.raises(SettingError, match="compares the file with torch: it names no recipe"):
+            export(tiny_model.write(tmp_path), tmp_path / "copy.onnx", judged_on=Judged(tmp_path))
+
+    def test_the_shipped_model_gets_one_that_models_shows_and_a_copy_keeps(self, tmp_path):
+        pytest.importorskip("torch")
+        report = export("default", tmp_path / "mine.onnx", name="mine")
+        assert report.unchecked is None
+        assert report.certificate.pixels < 0.05
+        assert "pixels" in report.summary()[1]
+        shown = json.loads(json.dumps(model(tmp_path / "mine.onnx").to_dict()))["certificate"]
+        assert report.to_dict()["certificate"]["pairs"] == shown["pairs"] > 50

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, get_args
 
-from boxray.bundle import coders, documents
+from boxray.bundle import certificates, coders, documents
+from boxray.bundle.certificates import Certificate
 from boxray.bundle.coders import MAX_SIDE
 from boxray.bundle.fields import is_whole, mismatch, numbers, sequence, table, words
 from boxray.coders.anchor_deltas import ProposalDeltas
@@ -47,6 +48,7 @@ class Model:
     canvas_hw in pixels; mean and std of red, green, blue on the scale 0 to 255. metrics, recipe,
     training_data and versions are the history as the export wrote it, in JSON's types.
     sha256: of the sealed file; zeros in one that is not sealed yet. second: None for one stage.
+    certificate: of the export's comparison with torch, None where there was none.
     """
 
     name: str
@@ -63,6 +65,7 @@ class Model:
     versions: Mapping[str, Any]
     sha256: str = UNSEALED
     second: Second | None = None
+    certificate: Certificate | None = None
 
 
 def to_text(model: Model) -> str:
@@ -92,6 +95,8 @@ def to_text(model: Model) -> str:
             "proposals": asdict(model.second.proposals),
             "digest": model.second.digest,
         }
+    if model.certificate is not None:
+        document["certificate"] = certificates.written(model.certificate)
     text = documents.written(document)
     parse(text)
     return text
@@ -112,6 +117,7 @@ def parse(text: str) -> Model:
     two_stages = document["kind"] == documents.DETECTORS[1]
     coder = coders.parsed(table(document, "coder"), 1 if two_stages else len(classes))
     mean, std = documents.normalisation(document)
+    certified = document.get("certificate") is not None  # files older than it say nothing
     return Model(
         name=words(document, "name"),
         classes=classes,
@@ -127,6 +133,7 @@ def parse(text: str) -> Model:
         versions=table(document, "versions"),
         sha256=words(document, "sha256"),
         second=_second(table(document, "second"), len(classes)) if two_stages else None,
+        certificate=certificates.parsed(table(document, "certificate")) if certified else None,
     )
 
 

@@ -14,6 +14,7 @@ from boxray.cli.process import DONE
 app = typer.Typer()
 EXPORT_EXAMPLES = """\b
 boxray export runs/bccd --output bccd.onnx
+boxray export runs/bccd --output bccd.onnx --data bccd
 boxray export yolov3.cfg --weights yolov3.weights --classes coco.names --output yolov3.onnx
 """
 
@@ -43,12 +44,33 @@ def _export(
     classes: options.ClassFile = None,
     name: options.Name = None,
     licence: options.Licence = None,
+    judged_on: Annotated[
+        Path | None,
+        typer.Option("--data", metavar="DATA", help="Compare AP50 on these pictures, too."),
+    ] = None,
+    split: options.Split = None,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
+    data_format: options.Format = None,
+    voc_zero_based: options.VocZeroBased = False,
+    segments: options.Segments = False,
+    merge_names: options.MergeNames = False,
+    strict: options.StrictData = False,
+    cache: options.Cache = None,
 ) -> int:
-    """Write a model, once it is checked, as one file to take away; a Darknet .cfg becomes one."""
+    """Write a model as one file to take away; a Darknet .cfg becomes one.
+
+    It is compared with its network in torch first, and refused if it detects something else.
+    """
+    from boxray.data import Manner
     from boxray.verbs import export, terminal
 
+    manner = Manner.asked(
+        format=data_format, voc_zero_based=voc_zero_based, segments=segments,
+        merge_names=merge_names, strict=strict, cache=cache,
+    )  # fmt: skip
+    if judged_on is None and (split is not None or manner != Manner.asked()):
+        raise typer.BadParameter("--split and how data is read need --data.", param_hint="--data")
     report = export.export(
         model,
         output,
@@ -56,6 +78,7 @@ def _export(
         classes=classes,
         name=name,
         licence=licence,
+        judged_on=None if judged_on is None else export.Judged(judged_on, split, manner),
         overwrite=overwrite,
     )
     terminal.deliver(report.to_dict(), report.summary(), as_json)

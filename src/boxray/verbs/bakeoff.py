@@ -26,8 +26,7 @@ from boxray.errors import FormatError, OutputError, SettingError
 from boxray.evaluation import labels_in_dataset, rules_of
 from boxray.files import write_atomically
 from boxray.inspection import plots
-from boxray.verbs.evaluate import PREFERRED_SPLITS
-from boxray.verbs.reading import PLAIN
+from boxray.verbs.reading import PLAIN, PREFERRED_SPLITS
 from boxray.verbs.sources import make_parent
 
 SCHEMA = "boxray.bakeoff/1"

@@ -9,15 +9,11 @@ from typing import Any
 
 from boxray import bundle, data, explain
 from boxray.data.classes import ClassMap, read_class_file
-from boxray.errors import FormatError, SettingError
 from boxray.evaluation import Evaluation
 from boxray.evaluation import evaluate as judge
 from boxray.explain import Waterfall
-from boxray.verbs.reading import PLAIN, notes_of
+from boxray.verbs.reading import PLAIN, judged_part, notes_of, seeded
 from boxray.verbs.running import Running, explainable
-
-# The part that no training looked at, if there is one; then the one it was checked on.
-PREFERRED_SPLITS = ("test", "val")
 
 
 @dataclass(frozen=True)
@@ -64,24 +60,13 @@ def evaluate(
     how many of how many are done, first of those that are compared where data has to be divided.
     Raises FormatError, SettingError or ModelError where the parts do not fit.
     """
-    splits = manner.splits(folder)
-    manner = replace(_as_trained(manner, running.model), on_picture=on_image)
-    chosen = split or next((name for name in PREFERRED_SPLITS if name in splits), None)
-    if chosen is None:
-        raise FormatError(f"{folder} has neither test nor val, but {splits}: add --split NAME.")
+    seed = bundle.described(running.model).recipe.get("seed")
+    manner = replace(seeded(manner, seed), on_picture=on_image)
     detector = running.detector()
     if waterfall:
         explainable(detector)  # or say so before the work
     names = read_class_file(classes) if classes else ClassMap(detector.classes)
-    dataset = manner.read(folder, chosen, names)
-    if not len(dataset):
-        raise FormatError(f"the split {chosen!r} of {folder} has no images.")
-    if not dataset.report.boxes.kept and dataset.report.unmatched_classes:
-        raise SettingError(
-            f"{folder} has no box of a class that the model knows. The data has "
-            f"{', '.join(sorted(dataset.report.unmatched_classes))}; the model knows "
-            f"{', '.join(detector.classes)}. Where only names differ: --classes FILE."
-        )
+    dataset = judged_part(folder, split, manner, detector.classes, names)
     done = 0
 
     def count() -> None:
@@ -90,7 +75,7 @@ def evaluate(
         if on_image is not None:
             on_image(done, len(dataset) * (2 if waterfall else 1))
 
-    evaluation = judge(detector, dataset, protocol=protocol, split=chosen, on_image=count)
+    evaluation = judge(detector, dataset, protocol=protocol, split=dataset.split, on_image=count)
     fallen = None
     if waterfall:
         fallen = explain.waterfall(explainable(detector), dataset.samples, dataset.classes, count)
@@ -102,10 +87,3 @@ def evaluate(
         waterfall=fallen,
         notes=notes_of(dataset.report),
     )
-
-
-def _as_trained(manner: data.Manner, model: str | Path) -> data.Manner:
-    """The manner with the seed of the model's training: what it learned from stays in train."""
-    seed = bundle.described(model).recipe.get("seed")
-    conventions = replace(manner.conventions, split_seed=seed if isinstance(seed, int) else 0)
-    return replace(manner, conventions=conventions)

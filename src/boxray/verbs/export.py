@@ -1,16 +1,22 @@
-"""`boxray export`: a model as one file to take away."""
+"""`boxray export`: a model as one file to take away, compared with its network in torch first."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from boxray import bundle, data
+from boxray.bundle.certificates import Certificate
+from boxray.data.classes import ClassMap
 from boxray.errors import SettingError
 from boxray.files import write_atomically
+from boxray.verbs.reading import PLAIN, judged_part, seeded
 from boxray.verbs.running import missing_extra
 from boxray.verbs.terminal import shown
+
+if TYPE_CHECKING:
+    from boxray.export.twins import Twin
 
 SCHEMA = "boxray.export/1"
 FORMATS = (".onnx",)
@@ -19,11 +25,20 @@ CONFIGURATION = ".cfg"  # what Darknet's descriptions of networks end in
 
 @dataclass(frozen=True)
 class ExportReport:
-    """The file that was written, and the model in it."""
+    """The file that was written, and the model in it.
+
+    unchecked: why it was not compared with torch, None if it was.
+    """
 
     path: Path
     model: bundle.Model | bundle.ClassifierModel
     size_bytes: int
+    unchecked: str | None = None
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """What the comparison with torch found, now or at an earlier export."""
+        return None if isinstance(self.model, bundle.ClassifierModel) else self.model.certificate
 
     def to_dict(self) -> dict[str, Any]:
         """The document `boxray.export/1`, ready for json.dumps."""
@@ -33,12 +48,52 @@ class ExportReport:
             "model": self.model.name,
             "size_bytes": self.size_bytes,
             "sha256": self.model.sha256,
+            "certificate": None if self.certificate is None else asdict(self.certificate),
+            "unchecked": self.unchecked,
         }
 
     def summary(self) -> list[str]:
-        """What was written where, for people."""
+        """What was written where, and how it was checked, for people."""
         name, path = shown(self.model.name), shown(str(self.path))
-        return [f"{name}: {self.size_bytes / 1e6:.1f} MB in {path}"]
+        lines = [f"{name}: {self.size_bytes / 1e6:.1f} MB in {path}"]
+        if self.unchecked is not None:
+            kept = " The certificate of an earlier export is kept." if self.certificate else ""
+            return [*lines, f"Not compared with torch: {self.unchecked}.{kept}"]
+        assert self.certificate is not None  # whatever is checked has one
+        return lines + certified(self.certificate)
+
+
+def certified(certificate: Certificate) -> list[str]:
+    """A certificate in words."""
+    lines = [
+        f"It detects what its network detects in torch: {certificate.pairs} pairs of boxes at most "
+        f"{certificate.pixels:.2g} pixels and {certificate.score:.1g} of a score apart, "
+        f"{certificate.alone} detections without a partner."
+    ]
+    if certificate.trained_pixels is not None:
+        lines.append(
+            f"Against the weights in {shown(certificate.weights)}, before they were stored: "
+            f"{certificate.trained_pixels:.2g} pixels, {certificate.trained_score:.1g} of a score."
+        )
+    if certificate.precision is not None:
+        found = certificate.precision
+        lines.append(
+            f"AP50 on {found.images} pictures of {shown(found.data)}: {found.file_ap50:.4f}, "
+            f"in torch {found.torch_ap50:.4f}."
+        )
+    return lines
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Annotated pictures to compare on, and how they are read.
+
+    split: `test` where there is one, else `val`, if None.
+    """
+
+    folder: Path
+    split: str | None = None
+    manner: data.Manner = PLAIN
 
 
 def export(
@@ -49,57 +104,120 @@ def export(
     classes: Path | None = None,
     name: str | None = None,
     licence: str | None = None,
+    judged_on: Judged | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
     """Write the model of a name, a run folder or an `.onnx` file to `output`, once it is checked.
 
-    A Darknet `.cfg` needs its `.weights`, and becomes a model; classes: a file with its names.
-    name, licence: what the file is to say of itself instead (needs the onnx package).
-    Raises ModelError for a damaged or foreign model, SettingError for an ending that is no
-    format's or a file that is there already, OutputError if it cannot be written.
+    It is compared with its network in torch, where there is both, and the certificate goes into
+    the file. judged_on: pictures on which average precision is compared, too. A Darknet `.cfg`
+    needs its `.weights`, and becomes a model; classes: a file with its names. name, licence: what
+    the file is to say of itself instead (needs the onnx package).
+    Raises ModelError for a damaged or foreign model, or one that detects something else than its
+    network; SettingError for an ending that is no format's or a file that is there already;
+    OutputError if it cannot be written.
     """
+    _require_place(output, overwrite)
+    source = _read(model, weights, classes)
+    described = bundle.describe(source.content, source.label)
+    certificate = _compared(source, described, judged_on)
+    content = source.content
+    if name is not None or licence is not None or certificate is not None:
+        content = _restated(content, name, licence, certificate)
+        described = bundle.describe(content, source.label)
+    if described.second is not None:  # first, so that a model is whole once it is there
+        second = bundle.read_second(described.second, source.folder)
+        write_atomically(output.parent / described.second.file, second)
+    write_atomically(output, content)
+    return ExportReport(output, described, len(content), source.unchecked)
+
+
+def _require_place(output: Path, overwrite: bool) -> None:
     if output.suffix not in FORMATS:
         raise SettingError(
             f"--output {output}: no format {output.suffix!r}. Formats: {', '.join(FORMATS)}."
         )
     if output.exists() and not overwrite:
         raise SettingError(f"--output {output} exists. Choose another, or add --overwrite.")
-    content, label = _content(model, weights, classes)
-    described = bundle.describe(content, label)
-    if name is not None or licence is not None:
-        content = _restated(content, name, licence)
-        described = bundle.describe(content, label)
-    if described.second is not None:  # first, so that a model is whole once it is there
-        folder = Path(model) if Path(model).is_dir() else Path(model).parent
-        second = bundle.read_second(described.second, folder)
-        write_atomically(output.parent / described.second.file, second)
-    write_atomically(output, content)
-    return ExportReport(output, described, len(content))
 
 
-def _content(model: str | Path, weights: Path | None, classes: Path | None) -> tuple[bytes, str]:
-    """The bytes of a model, and what errors call it."""
+@dataclass(frozen=True)
+class _Source:
+    """A model's bytes, what errors call it, the folder it lies in, and its network in torch."""
+
+    content: bytes
+    label: str
+    folder: Path
+    twin: Twin | None = None
+    unchecked: str | None = None
+
+
+def _read(model: str | Path, weights: Path | None, classes: Path | None) -> _Source:
     is_darknet = Path(model).suffix == CONFIGURATION
     if is_darknet != (weights is not None):
         raise SettingError(
             f"a Darknet model is two files: MODEL.cfg and --weights MODEL.weights, got {model} "
             f"and {weights or 'no weights'}."
         )
-    if weights is None:
-        if classes is not None:
-            raise SettingError(f"--classes names those of a Darknet .cfg; {model} has its own.")
-        return bundle.read(model)
+    if weights is not None:
+        return _darknet(Path(model), weights, classes)
+    if classes is not None:
+        raise SettingError(f"--classes names those of a Darknet .cfg; {model} has its own.")
+    content, label = bundle.read(model)
+    folder = Path(model) if Path(model).is_dir() else Path(model).parent
+    described = bundle.describe(content, label)
+    if isinstance(described, bundle.ClassifierModel):
+        return _Source(content, label, folder, unchecked="it is a classifier")
     try:
-        from boxray.export import from_darknet
+        from boxray.export.twins import of_file
+        from boxray.training.trained import twin_of_run
+    except ModuleNotFoundError as error:
+        reason = str(missing_extra(error, "the comparison")).removesuffix(".")
+        return _Source(content, label, folder, unchecked=reason)
+    twin = (twin_of_run(folder) if Path(model).is_dir() else None) or of_file(described)
+    return _Source(content, label, folder, twin, None if twin else "it names no recipe of boxray")
+
+
+def _darknet(configuration: Path, weights: Path, classes: Path | None) -> _Source:
+    try:
+        from boxray.export.darknet import from_darknet
     except ModuleNotFoundError as error:
         raise missing_extra(error, "reading a Darknet model") from error
     names = None if classes is None else data.read_class_file(classes).names
-    return from_darknet(Path(model), weights, classes=names), str(model)
+    content, twin = from_darknet(configuration, weights, classes=names)
+    return _Source(content, str(configuration), configuration.parent, twin)
 
 
-def _restated(content: bytes, name: str | None, licence: str | None) -> bytes:
+def _compared(
+    source: _Source,
+    described: bundle.Model | bundle.ClassifierModel,
+    judged_on: Judged | None,
+) -> Certificate | None:
+    """The certificate of a model that has a twin."""
+    if source.twin is None:
+        if judged_on is not None:
+            raise SettingError(
+                f"--data {judged_on.folder} compares the file with torch: {source.unchecked}."
+            )
+        return None
+    from boxray.export import legible
+    from boxray.export.certificate import Pictures, certify
+
+    if judged_on is None:
+        return certify(source.content, source.twin, beside=source.folder)
+    known, seed = described.classes, described.recipe.get("seed")
+    part = judged_part(
+        judged_on.folder, judged_on.split, seeded(judged_on.manner, seed), known, ClassMap(known)
+    )
+    pictures = Pictures(part, legible(judged_on.folder.resolve().name))
+    return certify(source.content, source.twin, beside=source.folder, dataset=pictures)
+
+
+def _restated(
+    content: bytes, name: str | None, licence: str | None, certificate: Certificate | None
+) -> bytes:
     try:
         from boxray.export import restated
     except ModuleNotFoundError as error:
         raise missing_extra(error, "changing a model file") from error
-    return restated(content, name=name, licence=licence)
+    return restated(content, name=name, licence=licence, certificate=certificate)

@@ -56,6 +56,7 @@ def _of_its_kind(model: bundle.Model | bundle.ClassifierModel) -> dict[str, Any]
         "kind": "detector",
         "canvas_hw": list(model.canvas_hw),
         "thresholds": asdict(model.thresholds),
+        "certificate": None if model.certificate is None else asdict(model.certificate),
     }
 
 

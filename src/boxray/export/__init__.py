@@ -23,19 +23,14 @@ from torchvision.ops import FrozenBatchNorm2d
 
 import boxray
 from boxray import bundle
+from boxray.bundle.certificates import Certificate
 from boxray.bundle.fields import is_plain
 from boxray.engines.onnx import INPUT_NAME, METADATA_KEY
-from boxray.errors import ModelError, SettingError
+from boxray.errors import ModelError
 from boxray.files import seal, write_atomically
-from boxray.networks import darknet_configuration, darknet_weights
-from boxray.networks.darknet import DarknetNetwork, load
-from boxray.networks.darknet_layers import coder_of
 from boxray.recipes.recipe import Recipe
-from boxray.selection import Thresholds
 
 OPSET = 17
-# with which Darknet shows its detections
-DARKNET_THRESHOLDS = Thresholds(score_threshold=0.25, iou_threshold=0.45)
 # of the settings: paths, which are nobody's business, and what the metadata says elsewhere
 PRIVATE = ("data", "output", "classes", "start", "classes_found", "priors")
 HALF = ".half"  # what the name of a weight stored in 16 bits ends in
@@ -52,7 +47,7 @@ def export_run(
 ) -> Path:
     """Write `run`/model.onnx; weights are stored in half precision and computed in single."""
     model = bundle.Model(
-        name=_legible(run.resolve().name),
+        name=legible(run.resolve().name),
         classes=classes,
         coder=recipe.coder,
         canvas_hw=recipe.canvas_hw,
@@ -61,9 +56,9 @@ def export_run(
         thresholds=recipe.thresholds,
         metrics=dict(metrics),
         recipe={k: v for k, v in settings.items() if k not in PRIVATE},
-        training_data=tuple(_legible(Path(p).name) for p in settings["data"]),
+        training_data=tuple(legible(Path(p).name) for p in settings["data"]),
         licence="unstated",
-        versions=_versions(),
+        versions=versions(),
     )
     path = run / bundle.MODEL_FILE
     if recipe.second is not None:
@@ -74,43 +69,8 @@ def export_run(
     return path
 
 
-def from_darknet(
-    configuration: Path, weights: Path, *, classes: tuple[str, ...] | None = None
-) -> bytes:
-    """A sealed model file of a Darknet `.cfg` and its `.weights`, in single precision.
-
-    classes: their names; `class 0`, `class 1` … where nobody says. Raises ModelError for files that
-    are damaged or of different networks, SettingError for another number of names.
-    """
-    described = darknet_configuration.read(configuration)
-    stored = darknet_weights.read(weights, described.layers)
-    coder = coder_of(described.layers)
-    names = classes or tuple(f"class {label}" for label in range(coder.class_count))
-    if len(names) != coder.class_count:
-        raise SettingError(
-            f"{configuration} tells {coder.class_count} classes apart, the class file names "
-            f"{len(names)}."
-        )
-    network = DarknetNetwork(described.layers)
-    load(network, stored)
-    model = bundle.Model(
-        name=_legible(configuration.stem),
-        classes=names,
-        coder=coder,
-        canvas_hw=described.canvas_hw,
-        mean=(0.0, 0.0, 0.0),  # Darknet's pixels go from 0 to 1
-        std=(255.0, 255.0, 255.0),
-        thresholds=DARKNET_THRESHOLDS,
-        metrics={},
-        recipe={"darknet": _legible(configuration.name), "images_seen": stored.header.seen},
-        training_data=(),
-        licence="unstated",
-        versions=_versions(),
-    )
-    return to_bytes(model, network, half=False)
-
-
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
+    """Of what wrote a file."""
     return {
         "boxray": boxray.__version__,
         "torch": torch.__version__,
@@ -150,21 +110,29 @@ def classifier_bytes(model: bundle.ClassifierModel, network: nn.Module) -> bytes
     axes |= {name: {0: "batch"} | places for name in outputs}
     graph = _traced(network, (example,), axes, outputs=outputs)
     store_half(graph)
-    return _with_metadata(graph, bundle.to_text(replace(model, versions=_versions())))
+    return _with_metadata(graph, bundle.to_text(replace(model, versions=versions())))
 
 
-def restated(content: bytes, *, name: str | None = None, licence: str | None = None) -> bytes:
-    """A model file under another name or licence, sealed anew; graph and weights stay."""
+def restated(
+    content: bytes,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    certificate: Certificate | None = None,
+) -> bytes:
+    """A model file that says something else of itself, sealed anew; graph and weights stay."""
     graph = onnx.load_from_string(content)
     model = bundle.describe(content, "the model")
     changed = replace(model, name=name or model.name, licence=licence or model.licence)
+    if certificate is not None and isinstance(changed, bundle.Model):
+        changed = replace(changed, certificate=certificate)
     for entry in graph.metadata_props:
         if entry.key == METADATA_KEY:
             entry.value = bundle.to_text(changed)
     return seal(graph.SerializeToString())
 
 
-def _legible(name: str) -> str:
+def legible(name: str) -> str:
     """A folder's name as metadata can hold it: any other letter is an underscore."""
     return "".join(letter if is_plain(letter) else "_" for letter in name)
 
@@ -282,13 +250,17 @@ def store_half(graph: onnx.ModelProto) -> None:
         graph.graph.node.insert(number, cast)
 
 
-def as_stored(network: nn.Module, content: bytes) -> nn.Module:
-    """The network that was exported, in torch, with exactly the weights of its model file.
+def as_stored(network: nn.Module, *contents: bytes) -> nn.Module:
+    """The network that was exported, in torch, with exactly the weights of its model file or files.
 
-    For comparisons of the engines. Raises ModelError if the file holds another network.
+    For comparisons of the engines. Raises ModelError if they hold another network.
     """
     plain = folded(network)
-    weights = stored_weights(content)
+    weights = {
+        name.removeprefix("network."): weight  # the halves of a two-stage network say so
+        for content in contents
+        for name, weight in stored_weights(content).items()
+    }
     wanted = plain.state_dict()
     try:
         plain.load_state_dict({name: weights[name] for name in wanted})
