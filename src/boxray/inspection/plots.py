@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_BARS = 20
+_CHANNELS = {"red": "#d55e00", "green": "#009e73", "blue": "#0072b2"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 
 
@@ -105,7 +106,8 @@ def save_bakeoff(
 
 
 def save_guesses(bars: Mapping[str, Sequence[tuple[str, float]]], path: Path) -> None:
-    """For every patch a chart of (class, probability), best on top, as one PNG."""
+    """For every patch a chart of (class, probability), best on top, on one scale."""
+    best = max(chance for guesses in bars.values() for _, chance in guesses)
     most = max(len(guesses) for guesses in bars.values())
     columns = min(3, len(bars))
     rows = -(-len(bars) // columns)
@@ -113,9 +115,11 @@ def save_guesses(bars: Mapping[str, Sequence[tuple[str, float]]], path: Path) ->
     for place, (title, guesses) in enumerate(bars.items(), 1):
         axes = figure.add_subplot(rows, columns, place)
         heights = range(len(guesses), 0, -1)
-        axes.barh(heights, [chance for _, chance in guesses], color=_COLOURS[0])
+        drawn = axes.barh(heights, [chance for _, chance in guesses], color=_COLOURS[0])
+        axes.bar_label(drawn, fmt="%.2g", fontsize=7, padding=2)
         axes.set_yticks(heights, [_plain(name) for name, _ in guesses], fontsize=8)
-        axes.set(xlim=(0, 1), xlabel="probability", title=title)
+        axes.set(xlim=(0, 1.2 * best), xlabel="probability", title=_plain(title))
+        axes.set_ylim(0.3, len(guesses) + 0.7)
     _save(figure, path)
 
 
@@ -124,9 +128,11 @@ def save_pixels(before: np.ndarray, after: np.ndarray, path: Path) -> None:
     figure = _figure(10.0, 4.0)
     titles = ("as read, 0 to 255", "as the network is given them")
     for axes, values, title in zip(figure.subplots(1, 2), (before, after), titles, strict=True):
-        for channel, colour in enumerate(("#d55e00", "#009e73", "#0072b2")):
-            axes.hist(values[:, channel], bins=64, histtype="step", color=colour, density=True)
+        for channel, (name, colour) in enumerate(_CHANNELS.items()):
+            axes.hist(values[:, channel], bins=64, histtype="step", color=colour, density=True,
+                      label=name)  # fmt: skip
         axes.set(title=title, xlabel="value", ylabel="density")
+        axes.legend()
     _save(figure, path)
 
 
