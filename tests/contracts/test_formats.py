@@ -123,6 +123,19 @@ def test_splits_are_written_and_found_again(tmp_path, name):
 
 
 @pytest.mark.parametrize("name", EVERY_FORMAT)
+def test_a_part_to_learn_from_with_none_to_check_on_is_divided(tmp_path, name):
+    images = [
+        sample(picture(tmp_path / f"in/{number}.jpg"), [(0, 1, 2, 3, 4)]) for number in range(5)
+    ]
+    write(dataset(images, "train"), tmp_path / "out", name)
+    train, val = (read(tmp_path / "out", split) for split in splits(tmp_path / "out"))
+    assert (4, 1, 5) == (len(train), len(val), len(read(tmp_path / "out")))
+    paths = {one.path for part in (train, val) for one in part.samples}
+    assert 5 == len(paths)
+    assert any("has no splits" in note.reason for note in val.report.notes)
+
+
+@pytest.mark.parametrize("name", EVERY_FORMAT)
 @pytest.mark.parametrize("flag", FLAGS)
 def test_a_flag_survives_or_is_reported(tmp_path, name, flag):
     one = sample(

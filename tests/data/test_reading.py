@@ -188,7 +188,7 @@ def coco(root: Path, name: str, count: int = 5, offset: int = 0) -> None:
 
 def test_coco_boxes_areas_crowds_and_category_order(tmp_path):
     coco(tmp_path, "annotations/instances_train2017.json", 2)
-    dataset = read(tmp_path, "train")
+    dataset = read(tmp_path)
     assert ("cat", "dog") == dataset.classes  # ids 7 and 9
     crowd = dataset.samples[1].truths
     assert [[1.5, 2, 11.5, 22]] == crowd.boxes.tolist()

@@ -15,7 +15,7 @@ from typing import Any, TypeGuard
 from boxray.boxes import to_xywh
 from boxray.data.annotated import Annotated, Conventions, Found, Reading, frame_of, settle
 from boxray.data.coco_json import Entry, categories_of, load
-from boxray.data.partition import Divider, in_order, plain
+from boxray.data.partition import Divider, divisions, plain
 from boxray.data.parts import AREA, CLASS_LIST, Part
 from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, UnsafeNameError
@@ -41,7 +41,7 @@ class Layout:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have a file each; none where one file holds everything."""
-        return in_order(name for name in self.files if name != WHOLE)
+        return divisions(self.files)
 
     def read(
         self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
@@ -82,13 +82,13 @@ def _split_name(path: Path) -> str:
 def _read(
     layout: Layout, split: str | None, ledger: Ledger, merge_names: bool, divider: Divider
 ) -> Reading:
-    if WHOLE in layout.files or split is None:
+    if not layout.splits or split is None:
         wanted = list(layout.files)
     else:
         wanted = ["train", "val"] if split == "trainval" else [split]
     readings = []
     for name in wanted:
-        part = split if name == WHOLE else None
+        part = None if layout.splits else split
         readings.append(_read_file(layout, name, part, ledger, merge_names, divider))
     names = dict.fromkeys(name for reading in readings for name in reading.classes)
     return Reading(tuple(names), tuple(image for reading in readings for image in reading.images))

@@ -28,7 +28,7 @@ from boxray.data.classes import has_control_characters
 from boxray.data.csv_rows import first_line, rows
 from boxray.data.hierarchy import read_hierarchy
 from boxray.data.label_tables import CLASS_HEADERS, Verified, read_classes, read_verified
-from boxray.data.partition import Divider, in_order, plain
+from boxray.data.partition import Divider, divisions, plain
 from boxray.data.pictures import by_name, by_stem, without_suffix
 from boxray.data.report import SKIPPED, Cause, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
@@ -58,7 +58,7 @@ class Layout:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have a table each; none where one table holds everything."""
-        return in_order(name for name in self.tables if name != WHOLE)
+        return divisions(self.tables)
 
     def read(
         self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
@@ -157,7 +157,7 @@ def read(
         classes = tuple(dict.fromkeys(names.values()))
     images: list[Annotated] = []
     for name in _wanted(layout, split):
-        part = split if name == WHOLE else None
+        part = None if layout.splits else split
         one = _Split(layout, name, styles[name], names, ledger, least_confidence)
         images += one.read(part, divider)
     return Reading(classes, tuple(images), hierarchy or None)
@@ -185,9 +185,7 @@ def has_pictures(layout: Layout) -> bool:
 
 
 def _wanted(layout: Layout, split: str | None) -> list[str]:
-    if WHOLE in layout.tables and len(layout.tables) == 1:
-        return [WHOLE]
-    if split is None:
+    if not layout.splits or split is None:
         return list(layout.tables)
     return ["train", "val"] if split == "trainval" else [split]
 

@@ -32,6 +32,15 @@ def in_order(names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(names, key=lambda name: (*(name != known for known in _ORDER), name)))
 
 
+def divisions(names: Iterable[str]) -> tuple[str, ...]:
+    """The splits among the parts of these names, in order; the name of a whole is empty.
+
+    A part to learn from with nothing to check on is all there is, and no split.
+    """
+    splits = in_order(name for name in names if name)
+    return () if splits == ("train",) else splits
+
+
 def held_out(names: Sequence[str], groups: Sequence[int], *, seed: int = 0) -> frozenset[str]:
     """A fifth of the names, in whole groups: those that the hashes of names and seed put first.
 

@@ -100,6 +100,8 @@ def _layout(root: Path, annotations: Path) -> Layout:
     lists = {plain(path.stem): path for path in files}
     if len(lists) < len(files):  # val2007 beside val2012: only their full names tell them apart
         lists = {path.stem: path for path in files}
+    if set(lists) == {"train"}:  # with nothing to check on it is all there is
+        lists = {"trainval": lists["train"]}
     return Layout(root, annotations, tuple(path for path in pictures if path.is_dir()), lists)
 
 

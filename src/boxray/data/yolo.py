@@ -29,7 +29,7 @@ from boxray.data.annotated import (
     settle,
     without_repeats,
 )
-from boxray.data.partition import Divider, in_order
+from boxray.data.partition import Divider, divisions
 from boxray.data.parts import CLASS_LIST, UNLABELLED, Part, written_number
 from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, without_suffix
@@ -65,7 +65,7 @@ class Layout:
     @property
     def splits(self) -> tuple[str, ...]:
         """The splits that have a list or a folder each."""
-        return in_order(name for name in self.parts.sources if name != WHOLE)
+        return divisions(self.parts.sources)
 
     def read(
         self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider

@@ -213,7 +213,7 @@ def _by_folders(root: Path) -> Parts | None:
     files += [root / "labels" / name for name in _NAME_FILES]
     named_by = next((file for file in files if file.is_file()), None)
     names = None if named_by is None else checked_names(lines_of(named_by), named_by)
-    return Parts(root, sources, names, named_by or root)
+    return Parts(root, _one_whole(sources), names, named_by or root)
 
 
 def _holds_labels(folder: Path) -> bool:
