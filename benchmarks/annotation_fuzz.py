@@ -1,8 +1,9 @@
 """Damaged annotations, to find a traceback, a hang, or a box that is lost in silence.
 
-Writes a small data set in every format, damages one file at a time, and reads it again: an error
-of boxray's in one line is an answer, and so is a data set whose account adds up. Whatever else
-happens is printed with the seed that repeats it. `--minutes 10` (0.5 if not given).
+Writes a small data set in every format, and lists that divide one, damages one file at a time,
+and reads it again: an error of boxray's in one line is an answer, and so is a data set whose
+account adds up. Whatever else happens is printed with the seed that repeats it. `--minutes 10`
+(0.5 if not given).
 """
 
 import argparse
@@ -24,12 +25,13 @@ from xml.etree.ElementTree import ParseError, fromstring
 import numpy as np
 from PIL import Image
 
-from boxray.data import Dataset, Report, read, write
+from boxray.data import Dataset, Report, read, split_lists, splits, write
 from boxray.data.formats import FORMATS
 from boxray.errors import BoxrayError
 from boxray.records import Sample, Truths
 
 LONGEST_S = 5
+LISTS = "lists"  # a folder of lists, which divide the data set in YOLO's format
 TEXTS = {".xml", ".json", ".txt", ".csv", ".yaml"}
 TOKENS = [
     *(
@@ -146,6 +148,8 @@ def hashes(folder: Path) -> str:
 
 def stated(folder: Path, name: str) -> int | None:
     """How many boxes the files state, counted by other means; None where they cannot be counted."""
+    if name == LISTS:
+        return None
     try:
         if name == "coco":
             file = next((folder / "annotations").iterdir())
@@ -210,12 +214,16 @@ def fuzz(seed: int, seconds: float, most: int, place: Path) -> tuple[Counter[str
     pictures.mkdir()
     for name in FORMATS:
         write(made(pictures), place / name, name)
+    whole = place / "yolo"
+    split_lists.write([read(whole, split) for split in splits(whole)], whole, place / LISTS)
+    targets = (*FORMATS, LISTS)
+    for name in targets:
         shutil.copytree(place / name, place / f"{name}-original")
     answers: Counter[str] = Counter()
     failures: list[str] = []
     end, number = time.monotonic() + seconds, seed
     while time.monotonic() < end and number < seed + most:
-        for name in FORMATS:
+        for name in targets:
             rng = random.Random(f"{name} {number}")  # noqa: S311  to repeat, not to hide
             file, answer = attack(name, place / name, rng, place / f"{name}-original")
             known = answer in {"read", "read with remarks", "refused"}

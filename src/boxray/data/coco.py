@@ -82,13 +82,14 @@ def _split_name(path: Path) -> str:
 def _read(
     layout: Layout, split: str | None, ledger: Ledger, merge_names: bool, divider: Divider
 ) -> Reading:
-    if not layout.splits or split is None:
+    own = divider.splits_of(layout.splits)
+    if not own or split is None:
         wanted = list(layout.files)
     else:
         wanted = ["train", "val"] if split == "trainval" else [split]
     readings = []
     for name in wanted:
-        part = None if layout.splits else split
+        part = None if own else split
         readings.append(_read_file(layout, name, part, ledger, merge_names, divider))
     names = dict.fromkeys(name for reading in readings for name in reading.classes)
     return Reading(tuple(names), tuple(image for reading in readings for image in reading.images))

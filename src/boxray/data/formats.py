@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from boxray.data import coco, open_images, open_images_writing, voc, yolo
+from boxray.data import coco, open_images, open_images_writing, split_lists, voc, yolo
 from boxray.data.annotated import Layout
 from boxray.data.parts import Part
 from boxray.errors import FormatError, SettingError
@@ -52,8 +52,21 @@ def named(name: str) -> Format:
 def recognise(path: Path, name: str | None = None) -> Layout:
     """The layout of the data set at `path`, in the one format it is in, or in the one named.
 
-    Raises FormatError where it is in none, or in several and nobody said which.
+    A folder of lists that divide a data set is that data set, divided by them. Raises FormatError
+    where it is in none, or in several and nobody said which.
     """
+    lists = split_lists.find(path)
+    _, layout = _recognised(path if lists is None else lists.data, name)
+    return layout if lists is None else split_lists.Layout(layout, lists.files)
+
+
+def kind_of(path: Path, name: str | None = None) -> str:
+    """The name of the format of the data set at `path`; raises what `recognise` does."""
+    lists = split_lists.find(path)
+    return _recognised(path if lists is None else lists.data, name)[0]
+
+
+def _recognised(path: Path, name: str | None) -> tuple[str, Layout]:
     if not path.exists():
         raise FormatError(f"there is no data set at {path}: no such file or folder.")
     tried = FORMATS if name is None else {name: named(name)}
@@ -66,4 +79,4 @@ def recognise(path: Path, name: str | None = None) -> Layout:
     if not found:
         wanted = "; for ".join(f"{key}: {one.expected}" for key, one in tried.items())
         raise FormatError(f"{path} is not a data set that boxray knows. Expected for {wanted}.")
-    return next(iter(found.values()))
+    return next(iter(found.items()))

@@ -156,8 +156,9 @@ def read(
     else:
         classes = tuple(dict.fromkeys(names.values()))
     images: list[Annotated] = []
-    for name in _wanted(layout, split):
-        part = None if layout.splits else split
+    own = divider.splits_of(layout.splits)
+    for name in _wanted(layout, split if own else None):
+        part = None if own else split
         one = _Split(layout, name, styles[name], names, ledger, least_confidence)
         images += one.read(part, divider)
     return Reading(classes, tuple(images), hierarchy or None)
@@ -185,7 +186,7 @@ def has_pictures(layout: Layout) -> bool:
 
 
 def _wanted(layout: Layout, split: str | None) -> list[str]:
-    if not layout.splits or split is None:
+    if split is None:
         return list(layout.tables)
     return ["train", "val"] if split == "trainval" else [split]
 

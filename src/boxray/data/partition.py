@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from jaxtyping import Int
 
 from boxray.data.near_duplicates import near_duplicate_groups
+from boxray.data.pictures import without_suffix
 from boxray.data.report import WARNING, Ledger
 
 DERIVED = ("train", "val")
@@ -69,16 +71,56 @@ def _lot(name: str, seed: int) -> bytes:
     return hashlib.sha256(text.encode(errors="surrogateescape")).digest()
 
 
+class Place(NamedTuple):
+    """A line of a list, from 1."""
+
+    path: Path
+    line: int
+
+
+class Listed:
+    """The pictures that a list names: as seen from the root of the data, or from the disk's.
+
+    A name without a folder means every picture of this name, with its ending or without.
+    missing: the lines that no picture answered to so far.
+    """
+
+    def __init__(self, root: Path, lines: Mapping[str, Place]) -> None:
+        self.root, self.lines, self.missing = root, lines, dict(lines)
+        bare = {line: without_suffix(line.rpartition("/")[2]) or line for line in lines}
+        self._stems = {stem: line for line, stem in bare.items()}
+
+    def part(self, pictures: Mapping[str, Path | None]) -> frozenset[str]:
+        """The names whose picture is listed; a name without a picture is known by its stem."""
+        found = {name: self._line(name, picture) for name, picture in pictures.items()}
+        for line in found.values():
+            self.missing.pop(line, None)
+        return frozenset(name for name, line in found.items() if line)
+
+    def _line(self, name: str, picture: Path | None) -> str:
+        """The line that names a picture, or nothing."""
+        if picture is None:
+            return self._stems.get(without_suffix(name) or name, "")
+        seen = Path(os.path.relpath(picture, self.root)).as_posix()
+        spellings = (seen, str(picture), picture.name, picture.stem)
+        return next((spelling for spelling in spellings if spelling in self.lines), "")
+
+
 @dataclass(frozen=True)
 class Divider:
     """Divides a data set without splits into `train` and `val`, for the readers of all formats.
 
     seed: another one is another division. group: for each picture the number of the first one that
-    shows the same.
+    shows the same. listed: the pictures of the part that is read, where a list says it.
     """
 
     seed: int = 0
     group: Grouping = near_duplicate_groups
+    listed: Listed | None = None
+
+    def splits_of(self, own: tuple[str, ...]) -> tuple[str, ...]:
+        """The splits that a data set has: its own, unless a list divides it."""
+        return own if self.listed is None else ()
 
     def part(
         self, pictures: Mapping[str, Path | None], split: str, place: Path, ledger: Ledger
@@ -87,6 +129,8 @@ class Divider:
 
         pictures: of every name the picture; a name without one is on its own.
         """
+        if self.listed is not None:
+            return self.listed.part(pictures)
         names = sorted(pictures)
         paths = {name: path for name in names if (path := pictures[name]) is not None}
         rows = {name: row for row, name in enumerate(names)}

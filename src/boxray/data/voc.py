@@ -157,6 +157,8 @@ def _stems(
     divider: Divider,
 ) -> list[str]:
     """The image names of a split in the order of its list, each once; known: their pictures."""
+    if divider.listed is not None:
+        return sorted(divider.part(known, str(split), layout.root, ledger))
     if split in DERIVED and split not in layout.lists:
         place = layout.lists.get("trainval", layout.root)
         stems = _listed(layout, ["trainval"], ledger) if layout.lists else sorted(known)

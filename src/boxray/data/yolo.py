@@ -34,7 +34,7 @@ from boxray.data.parts import CLASS_LIST, UNLABELLED, Part, written_number
 from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, without_suffix
 from boxray.data.report import REPAIRED, SKIPPED, WARNING, Cause, Fault, Ledger, cause_of
-from boxray.data.yolo_files import WHOLE, Parts, find, is_label_name, lines_of, within
+from boxray.data.yolo_files import Parts, find, is_label_name, lines_of, within
 from boxray.errors import BoxrayError, FormatError
 
 EXPECTED = (
@@ -96,9 +96,9 @@ class Entry(NamedTuple):
 
 def _entries(layout: Layout, split: str | None, ledger: Ledger, divider: Divider) -> list[Entry]:
     """The images of a split, each once, in the order of its list or by name."""
-    sources = layout.parts.sources
-    if WHOLE in sources or split is None:
-        wanted = [WHOLE] if WHOLE in sources else list(layout.splits)
+    sources, own = layout.parts.sources, divider.splits_of(layout.splits)
+    if not own or split is None:
+        wanted = list(layout.splits or sources)
     else:
         wanted = ["train", "val"] if split == "trainval" else [split]
     found: dict[str, Entry] = {}
@@ -108,7 +108,7 @@ def _entries(layout: Layout, split: str | None, ledger: Ledger, divider: Divider
         for entry in entries:
             found.setdefault(entry.name, entry)
             seen[entry.name] = entry.name if source.suffix == ".txt" else _seen(entry, layout.root)
-    if WHOLE not in sources or split is None:
+    if own or split is None:
         return list(found.values())
     pictures = {seen[name]: entry.picture for name, entry in found.items()}
     part = divider.part(pictures, split, layout.root, ledger)

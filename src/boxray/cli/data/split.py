@@ -43,8 +43,9 @@ def _split(
 ) -> int:
     """Divide annotated data into train, val and test, every class in each.
 
-    Near-duplicates stay together. Writes one list of pictures per split to boxray-split, or to
-    --output; with --to FORMAT a whole data set. The data itself is never changed.
+    Near-duplicates stay together. Writes one list of pictures per split to the folder
+    boxray-split, or --output, which is then given in place of DATA: boxray train boxray-split.
+    With --to FORMAT a whole data set. The data itself is never changed.
     """
     from boxray.data import Manner
     from boxray.verbs import terminal

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boxray.data import Manner
-from boxray.data.formats import FORMATS
+from boxray.data.formats import kind_of
 from boxray.inspection import doctor as practice
 from boxray.inspection import doctor_page
 from boxray.inspection.doctor import CHECKS, Diagnosis
@@ -102,10 +102,5 @@ def doctor(
     diagnosis = practice.diagnose(folder, checks, canvas=canvas, manner=manner, on_image=on_image)
     if output is not None:
         write_new_file(output, doctor_page.page(diagnosis))
-    copy = None if patch is None else write_copy(diagnosis, patch, _kind(folder, manner))
+    copy = None if patch is None else write_copy(diagnosis, patch, kind_of(folder, manner.format))
     return DoctorReport(diagnosis, output, copy)
-
-
-def _kind(folder: Path, manner: Manner) -> str:
-    """The format that the data is in, which its copy will have."""
-    return manner.format or next(name for name, one in FORMATS.items() if one.recognise(folder))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,10 +12,9 @@ import numpy as np
 from jaxtyping import Bool, Int
 
 from boxray import data
-from boxray.data import near_duplicates
+from boxray.data import near_duplicates, split_lists
 from boxray.data.splitting import stratified
 from boxray.errors import OutputError, SettingError
-from boxray.files import building
 from boxray.verbs.data.show import count_per_class
 from boxray.verbs.reading import PLAIN, notes_of
 
@@ -71,8 +69,8 @@ def split(
 
     Every class gets its share of each; near-duplicates, and Roboflow's copies of one picture, stay
     together, and so do pictures whose names share what the pattern `group_by` matches (its first
-    group, if it has one). Without `to`, one list per split, of the pictures' paths relative to
-    the data; with it, a whole data set in that format. output: a new or empty folder.
+    group, if it has one). Without `to`, a folder of lists that is read like the data, divided;
+    with it, a whole data set in that format. output: a new or empty folder.
     on_image: told after each picture how many of how many were compared.
     Raises FormatError where the folder is no data set, SettingError or OutputError for the rest.
     """
@@ -95,7 +93,7 @@ def split(
     if to is not None:
         data.write(parts, output, to)
     else:
-        _write_lists(parts, output)
+        split_lists.write(parts, folder, output)
     sizes = np.bincount(groups, minlength=1)
     return SplitReport(parts, output, int(sizes[sizes > 1].sum()))
 
@@ -138,14 +136,3 @@ def _refuse_inside(output: Path, dataset: data.Dataset) -> None:
     for root in dataset.roots:
         if output.resolve().is_relative_to(root.resolve()):
             raise OutputError(f"{output} lies in the data {root}: data is never changed.")
-
-
-def _write_lists(parts: Sequence[data.Dataset], output: Path) -> None:
-    """`train.txt` and so on: one path per line, relative to the data, with forward slashes."""
-    with building(output) as unfinished:
-        for part in parts:
-            root = part.roots[0]
-            told = [Path(os.path.relpath(sample.path, root)).as_posix() for sample in part.samples]
-            (unfinished / f"{part.split}.txt").write_bytes(
-                b"".join(os.fsencode(path) + b"\n" for path in sorted(told))
-            )
