@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from architecture.source import ROOT
 from boxray.boxes import area
 from boxray.data import Dataset, Report, merge, read, splits, write
 from boxray.data.formats import FORMATS
@@ -254,6 +255,15 @@ def test_parts_that_do_not_go_together_are_refused(tmp_path):
         write([one, one], tmp_path / "out", "voc")
     with pytest.raises(SettingError, match="no format 'vok'"):
         write(one, tmp_path / "out", "vok")
+
+
+def test_the_reference_says_how_a_format_is_recognised_and_what_it_says():
+    text = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+    for name, line in FORMATS.items():
+        row = next(
+            row for row in text.splitlines() if row.startswith(f"| `{name}` | {line.expected}")
+        )
+        assert set(line.says) == set(row.rpartition("|")[0].rpartition("| ")[2].strip().split(", "))
 
 
 def test_every_fact_that_a_format_says_is_one():
