@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageEnhance
 
 from boxray import images
+from boxray.data import near_duplicates
 from boxray.data.near_duplicates import (
     MOST_DIFFERENT,
     groups,
@@ -77,6 +78,14 @@ def test_pairs_are_those_that_counting_bits_finds(seed, most):
 
 def test_links_make_groups_over_any_number_of_steps():
     assert [0, 1, 0, 3, 1, 0] == groups(6, [(2, 5), (4, 1), (0, 2)]).tolist()
+
+
+def test_pairs_are_found_wherever_the_blocks_end(monkeypatch):
+    hashes = np.random.default_rng(0).random((30, 64)) < 0.5
+    hashes[[3, 17, 29]] = hashes[5]
+    monkeypatch.setattr(near_duplicates, "_BLOCK", 7)
+    expected = [[3, 5], [3, 17], [3, 29], [5, 17], [5, 29], [17, 29]]
+    assert expected == pairs(hashes).tolist()
 
 
 def test_files_that_show_the_same_are_one_group_and_an_unreadable_one_is_alone(tmp_path):

@@ -22,7 +22,7 @@ BITS = 64
 MOST_DIFFERENT = 8
 _SIDE, _KEPT = 32, 8  # pixels; the lowest frequencies, across and down
 _GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's mode L
-_BLOCK = 4096  # pictures compared at a time with all others
+_BLOCK = 2048  # pictures compared at a time with as many others; 16 MB
 
 
 def _cosines() -> Float[np.ndarray, "8 32"]:
@@ -52,12 +52,14 @@ def pairs(
     """Every two rows, the first one lower, that differ in at most so many bits."""
     signs = np.where(hashes, np.float32(1), np.float32(-1))
     found = [np.zeros((0, 2), np.int64)]
-    for start in range(0, len(signs), _BLOCK):
+    starts = range(0, len(signs), _BLOCK)
+    for top, left in itertools.combinations_with_replacement(starts, 2):
         # equal bits add 1, different ones take 1 away: 64 - 2 x the number of different bits
-        alike = signs[start : start + _BLOCK] @ signs[start:].T >= BITS - 2 * most_different
-        first, second = np.nonzero(np.triu(alike, 1))
-        found.append(np.stack([first, second], 1) + start)
-    return np.concatenate(found)
+        equal = signs[top : top + _BLOCK] @ signs[left : left + _BLOCK].T
+        rows = np.argwhere(equal >= BITS - 2 * most_different) + np.array([top, left])
+        found.append(rows[rows[:, 0] < rows[:, 1]])
+    every = np.concatenate(found)
+    return every[np.lexsort(every.T[::-1])]
 
 
 def groups(count: int, links: Iterable[tuple[int, int]]) -> Int[np.ndarray, "n"]:
