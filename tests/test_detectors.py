@@ -36,7 +36,7 @@ class Saying:
     def encode(self, boxes, rows, size_hw):
         raise NotImplementedError
 
-    def trace(self, raw, row):
+    def trace(self, raw, row, label=0):
         raise NotImplementedError
 
     def nearest(self, box, raw):

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image
 
 from boxray import explain, images
 from boxray.boxes import Array
 from boxray.coders.anchor_deltas import ProposalDeltas
-from boxray.errors import SettingError
 from boxray.explain import Decision, Life, Verdict
 from boxray.images import Source
 from boxray.protocols import Coder, Engine, StagedEngine
@@ -190,9 +189,39 @@ class TwoStage:
     with_thresholds = OneStage.with_thresholds
 
     def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
-        """Not there yet: a SettingError, for all that explains."""
-        del found, size_hw
-        raise unexplained(self.name)
+        """The record behind `found`, which this detector said of an image of this size."""
+        assert found.proposals is not None  # all filled in by detect_array
+        assert found.candidates is not None
+        assert found.selection is not None
+        assert found.places is not None
+        (numbers,) = found.raw
+        return Decision(
+            raw=numbers,
+            coder=self.coder.at(found.proposals.boxes, self.canvas_hw),
+            thresholds=self.thresholds,
+            placement=images.place(size_hw, self.canvas_hw),
+            classes=self.classes,
+            candidates=found.candidates,
+            selection=found.selection,
+            places=found.places,
+            proposals=self._proposals(found.proposals, size_hw),
+        )
+
+    def _proposals(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
+        """The first stage as a detector of its own: one class, and its own thresholds."""
+        assert found.candidates is not None
+        assert found.selection is not None
+        return Decision(
+            raw=found.raw,
+            coder=self.proposal_coder,
+            thresholds=self.proposal_thresholds,
+            placement=images.place(size_hw, self.canvas_hw),
+            classes=("object",),
+            candidates=found.candidates,
+            selection=found.selection,
+            places=np.arange(len(found)),
+            reselect=propose,
+        )
 
     def detect_array(
         self,
@@ -208,11 +237,12 @@ class TwoStage:
             ).detect_array(image)
         canvas, placement = images.fit(image, self.canvas_hw)
         features, raw = self.engine.propose(canvas[None])
-        first = self.proposal_coder.decode(tuple(map(itemgetter(0), raw)))
+        raw = tuple(map(itemgetter(0), raw))  # a batch of one
+        first = self.proposal_coder.decode(raw)
         limits = self.proposal_thresholds
-        proposals = proposed(first, select(first, unlimited(limits)), limits)
-        numbers = self.engine.refine(features, proposals)
-        placed = self.coder.at(proposals, self.canvas_hw)
+        chosen = without_slivers(select(first, unlimited(limits)), limits)  # as `propose`
+        numbers = self.engine.refine(features, chosen.boxes)
+        placed = self.coder.at(chosen.boxes, self.canvas_hw)
         candidates = placed.decode(numbers, self.thresholds.score_threshold)
         selection = select(candidates, self.thresholds)
         boxes = placement.to_image(selection.boxes, clip=True)
@@ -224,31 +254,42 @@ class TwoStage:
             places=inside,
             candidates=candidates,
             selection=selection,
+            raw=(numbers,),
+            proposals=Detections(
+                boxes=chosen.boxes,
+                labels=first.labels[chosen.kept],
+                scores=chosen.scores,
+                candidates=first,
+                selection=chosen,
+                raw=raw,
+            ),
         )
 
 
-def unexplained(name: str) -> SettingError:
-    """The error of whoever asks a two-stage model of this name why."""
-    return SettingError(
-        f"{name or 'this model'} has two stages; explanations know one-stage models "
-        "so far. Explain another model, or evaluate this one without --waterfall."
-    )
+def propose(candidates: Candidates, thresholds: Thresholds) -> Selection:
+    """What a second stage looks at: `select`, but boxes without an inside are not kept.
+
+    Source: Ren et al. 2015, section 3.3.
+    """
+    return without_slivers(select(candidates, unlimited(thresholds)), thresholds)
 
 
 def unlimited(thresholds: Thresholds) -> Thresholds:
-    """The same, but for `max_detections`, which `proposed` applies later."""
+    """The same, but for `max_detections`, which `without_slivers` applies later."""
     return replace(thresholds, max_detections=sys.maxsize)
 
 
-def proposed(
-    candidates: Candidates, selection: Selection, thresholds: Thresholds
-) -> Float[Array, "k 4"]:
-    """The boxes that a second stage looks at, best first, none of them without an inside.
+def without_slivers(selection: Selection, thresholds: Thresholds) -> Selection:
+    """The selection with fewer kept: the first `max_detections` of those that have an inside.
 
     selection: by the thresholds `unlimited`, since slivers take part in suppression, but do not
     count among `max_detections`.
-    Source: Ren et al. 2015, section 3.3.
     """
-    boxes = candidates.boxes[selection.kept]
-    large = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_PROPOSAL).all(1)
-    return boxes[large][: thresholds.max_detections]
+    large = (selection.boxes[:, 2:] - selection.boxes[:, :2] >= SMALLEST_PROPOSAL).all(1)
+    first = np.flatnonzero(large)[: thresholds.max_detections]
+    return replace(
+        selection,
+        kept=selection.kept[first],
+        boxes=selection.boxes[first],
+        scores=selection.scores[first],
+    )

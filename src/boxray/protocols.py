@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from jaxtyping import Float, Int, UInt8
 
@@ -40,11 +40,28 @@ class Coder(Protocol):
     def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
         """Everything the raw output of one image means with a score of at least `score_floor`."""
 
-    def trace(self, raw: Raw, row: int) -> Trace:
-        """Where a row of the raw output stands, what it said, and what that means."""
+    def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
+        """Where a row of the raw output stands, what it said, and what that means.
+
+        label: the class whose box is meant, where a row has one for each.
+        """
 
     def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:
         """For every row of this raw output the box nearest to `box` that it could say."""
+
+
+@runtime_checkable
+class Explaining(Protocol):
+    """All that explanations ask of a coder; `raw` is whatever its `decode` takes."""
+
+    def decode(self, raw: Any, score_floor: float = 0.0) -> Candidates:
+        """Every (row, class) of one image with a score of at least `score_floor`."""
+
+    def trace(self, raw: Any, row: int, label: int = 0) -> Trace:
+        """Where a row stands, what it said, and the box of class `label` that it means."""
+
+    def nearest(self, box: Float[Array, "4"], raw: Any) -> Float[Array, "rows 4"]:
+        """For every row the box nearest to `box`, in canvas pixels, that it could say."""
 
 
 @runtime_checkable

@@ -251,7 +251,8 @@ class Selection:
         members = self.outcome.members
         if members is None:
             return tuple(zip(self.kept.tolist(), strict=True))
-        return tuple(tuple(self.entered[list(one)].tolist()) for one in members[: len(self.kept)])
+        made = {int(self.entered[one[0]]): self.entered[list(one)].tolist() for one in members}
+        return tuple(tuple(made[first]) for first in self.kept.tolist())
 
     @cached_property
     def score_lost(self) -> Float[Array, "n"]:
@@ -266,7 +267,8 @@ class Detections:
     """What a detector says about one image, best first.
 
     candidates and selection: the record of the decision, in canvas pixels; places: which of the
-    boxes that selection kept each detection is. raw: what the network had said.
+    boxes that selection kept each detection is. raw: what the network had said. proposals: of two
+    stages, the same of the first, whose detections are what the second looked at.
     """
 
     boxes: Float[Array, "k 4"]
@@ -276,6 +278,7 @@ class Detections:
     candidates: Candidates | None = field(default=None, repr=False)
     selection: Selection | None = field(default=None, repr=False)
     raw: tuple[Array, ...] = field(default=(), repr=False)
+    proposals: Detections | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -192,13 +192,19 @@ class TestProposalDeltas:
         placed = self.CODER.at(np.zeros((0, 4), np.float32), PICTURE_HW)
         assert 0 == len(placed.decode(np.zeros((0, 20), np.float32)))
 
-    def test_a_trace_says_what_decode_made_of_the_row(self):
+    def test_a_trace_says_what_decode_made_of_the_row_for_each_class(self):
         placed, numbers = self.CODER.at(self.PROPOSALS, PICTURE_HW), self.numbers(4)
         found = placed.decode(numbers)
-        trace = placed.trace(numbers, int(found.row[3]))
-        assert trace.class_scores[found.labels[3]] == pytest.approx(found.scores[3])
-        assert 1 == pytest.approx(trace.background + sum(trace.class_scores))
-        assert self.PROPOSALS[found.row[3]].tolist() == list(trace.proposal)
+        for number, (row, label) in enumerate(zip(found.row, found.labels, strict=True)):
+            trace = placed.trace(numbers, int(row), int(label))
+            assert trace.class_scores[label] == pytest.approx(found.scores[number])
+            assert found.boxes[number] == pytest.approx(trace.box)
+            assert self.PROPOSALS[row].tolist() == list(trace.start)
+            assert {"proposal": row} == trace.where
+            # Pr(background) is what the classes leave
+            logits = np.array([trace.raw["background"], *trace.class_logits])
+            background = np.exp(logits[0]) / np.exp(logits).sum()
+            assert 1 == pytest.approx(background + sum(trace.class_scores), rel=1e-5)
 
 
 @every_library

@@ -17,9 +17,8 @@ from torchvision.models.detection.image_list import ImageList
 
 from boxray import bundle, export
 from boxray.boxes import iou
-from boxray.detectors import TwoStage, proposed, unlimited
+from boxray.detectors import TwoStage, propose
 from boxray.engines.pytorch import TorchStages
-from boxray.errors import SettingError
 from boxray.networks.published import load_torchvision
 from boxray.recipes.faster_rcnn import detections, faster_rcnn_lite0
 from boxray.recipes.recipe import Recipe, blueprint
@@ -89,7 +88,7 @@ def test_proposals_and_detections_are_the_same(pair, size_hw):
         torch.testing.assert_close(torch.cat([moves, logits], 1), level, rtol=1e-4, atol=1e-4)
     candidates = recipe.coder.decode(tuple(level[0].numpy() for level in raw))
     limits = recipe.second.proposals
-    proposals = proposed(candidates, select(candidates, unlimited(limits)), limits)
+    proposals = propose(candidates, limits).boxes
     assert len(their_proposals) == len(proposals) > 300
     assert 0 == unmatched(proposals, their_proposals.numpy())
 
@@ -214,17 +213,17 @@ class TestTwoGraphs:
         assert {"model.onnx", model.second.file} == {path.name for path in run.iterdir()}
         assert isinstance(bundle.load(run, threads=1), TwoStage)
 
-    def test_that_it_cannot_be_explained_yet_is_said(self, run):
+    def test_its_boxes_and_its_misses_are_explained(self, run):
         detector, (photo, *_) = bundle.load(run, threads=1), self.photos()
+        result = detector.with_thresholds(score_threshold=0.01).detect(photo)
+        life = result.explain(0)
+        assert result.boxes[0].tolist() == list(life.box)
+        assert {"level", "stride", "cell", "prior"} == set(
+            life.origins[0].proposal.origins[0].where
+        )
         truth = Truths.of(np.array([[1.0, 1.0, 9.0, 9.0]]), np.array([0]))
-        result = detector.detect(photo)
-        for explain in (
-            lambda: result.explain(0),
-            lambda: detector.explain_at(photo, 5.0, 5.0),
-            lambda: detector.explain_truth(photo, truth),
-        ):
-            with pytest.raises(SettingError, match="two stages"):
-                explain()
+        (verdict,) = detector.explain_truth(photo, truth)
+        assert verdict.killer is not None
 
     def test_detect_walks_within_the_budget_of_two_stages(self, run, tmp_path):
         Image.fromarray(self.photos()[0]).save(tmp_path / "photo.jpg")

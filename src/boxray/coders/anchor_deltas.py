@@ -154,8 +154,9 @@ class AnchorDeltas:
             group=like(anchors.level, numbers)[rows],
         )
 
-    def trace(self, raw: Raw, row: int) -> Trace:
+    def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """Level, cell and anchor of a row, the numbers it said, and the equations with them."""
+        del label  # every class has the same box
         size_hw = self.canvas_hw(raw)
         anchors = self.anchors(size_hw)
         numbers = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
@@ -183,10 +184,14 @@ class AnchorDeltas:
 
     def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:
         """For every row the box that `encode` would aim at, as `moved` gives it back."""
-        references = self.anchors(self.canvas_hw(raw)).boxes
-        wanted = np.tile(np.asarray(box, np.float32), (len(references), 1))
-        deltas = deltas_between(wanted, references, self.weights)
-        return moved(deltas, references, self.weights)
+        return _aimed_at(box, self.anchors(self.canvas_hw(raw)).boxes, self.weights)
+
+
+def _aimed_at(
+    box: Float[Array, "4"], references: Float[Array, "n 4"], weights: Weights
+) -> Float[Array, "n 4"]:
+    wanted = np.tile(np.asarray(box, np.float32), (len(references), 1))
+    return moved(deltas_between(wanted, references, weights), references, weights)
 
 
 def _steps(
@@ -206,16 +211,6 @@ def _steps(
         Step("width", f"{start[2]:.2f}·exp({said[2]:.3f}{by[2]})", end[2]),
         Step("height", f"{start[3]:.2f}·exp({said[3]:.3f}{by[3]})", end[3]),
     )
-
-
-@dataclass(frozen=True)
-class ProposalTrace:
-    """The proposal that one row refined, and what it said, for explanations."""
-
-    proposal: tuple[float, float, float, float]
-    deltas: tuple[tuple[float, float, float, float], ...]
-    class_scores: tuple[float, ...]
-    background: float
 
 
 @dataclass(frozen=True)
@@ -276,17 +271,33 @@ class PlacedProposalDeltas:
         rows, labels = rows[large], labels[large]
         return Candidates(boxes[large], labels, scores[rows, labels], row=rows, group=labels)
 
-    def trace(self, numbers: Float[Array, "k numbers"], row: int) -> ProposalTrace:
-        """The proposal of a row, and the numbers it said."""
+    def trace(self, numbers: Float[Array, "k numbers"], row: int, label: int = 0) -> Trace:
+        """The proposal of a row, and what was said of it as an object of class `label`.
+
+        Among the raw numbers is the logit of the background, which shares in the softmax.
+        """
         deltas, logits = self.of.parts(np.asarray(numbers[row : row + 1], np.float32))
-        background, *scores = softmax(logits)[0].tolist()
-        x0, y0, x1, y1 = np.asarray(self.proposals[row]).tolist()
-        return ProposalTrace(
-            proposal=(x0, y0, x1, y1),
-            deltas=tuple((tx, ty, tw, th) for tx, ty, tw, th in deltas[0, 1:].tolist()),
-            class_scores=tuple(scores),
-            background=background,
+        said, start = deltas[:, label + 1], np.asarray(self.proposals[row : row + 1], np.float32)
+        box = moved(said, start, self.of.weights)
+        background, *others = logits[0].tolist()
+        numbers_by_name = zip(("tx", "ty", "tw", "th"), said[0].tolist(), strict=True)
+        return Trace(
+            where={"proposal": row},
+            start=tuple(start[0].tolist()),
+            box=tuple(clip(box, self.size_hw)[0].tolist()),
+            raw={**dict(numbers_by_name), "background": background},
+            class_logits=tuple(others),
+            steps=_steps(said[0], start, box, self.of.weights),
+            objectness=None,
+            class_scores=tuple(softmax(logits)[0, 1:].tolist()),
         )
+
+    def nearest(
+        self, box: Float[Array, "4"], numbers: Float[Array, "k numbers"]
+    ) -> Float[Array, "k 4"]:
+        """For every proposal the box that `encode` would aim at, as `moved` gives it back."""
+        del numbers  # that there is one row per proposal is known
+        return _aimed_at(box, self.proposals, self.of.weights)
 
 
 def softmax(logits: Float[Array, "n c"]) -> Float[Array, "n c"]:

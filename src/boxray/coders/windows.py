@@ -117,8 +117,9 @@ class WindowCoder:
             group=like(levels, logits)[rows],
         )
 
-    def trace(self, raw: Raw, row: int) -> Trace:
+    def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """Level and place of a window, the classifier's logits, and the classes' scores."""
+        del label  # every class has the same box
         counts = _counts_of(raw)
         boxes, levels = self.windows(counts)
         level = int(levels[row])

@@ -164,8 +164,9 @@ class YoloGrid:
             group=like(grid.level, numbers)[rows],
         )
 
-    def trace(self, raw: Raw, row: int) -> Trace:
+    def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """Level, cell and prior of a row, the numbers it said, and the equations with them."""
+        del label  # every class has the same box
         grid = self.grid(self._canvas_hw(raw))
         numbers = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
         cell, stride, prior = grid.cell[[row]], grid.stride[[row]], grid.prior[[row]]

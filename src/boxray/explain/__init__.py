@@ -10,9 +10,9 @@ from collections.abc import Sequence
 
 from boxray.errors import SettingError
 from boxray.explain.decision import Decision
-from boxray.explain.misses import Verdict, target_place, verdict
+from boxray.explain.misses import Verdict, verdict
 from boxray.explain.origin import Life, life
-from boxray.explain.target import Target, targets_of
+from boxray.explain.target import Target, claims, targets_of
 from boxray.explain.waterfall import Waterfall, waterfall
 from boxray.records import Truths
 
@@ -43,7 +43,7 @@ def at_point(decision: Decision, x: float, y: float) -> Life | Verdict:
     if not (0 <= x < width and 0 <= y < height):
         raise SettingError(f"the point {x:g},{y:g} is outside the image, {width}x{height} pixels.")
     targets = (Target(point=(x, y)),)
-    place = target_place(decision, targets, 0)
+    place = claims(decision, targets)[0]
     if place < 0:
         return verdict(decision, targets, 0)
     numbers = [i for i, one in enumerate(decision.places.tolist()) if one == place]

@@ -27,6 +27,9 @@ MOST_PAIRED = 4  # candidates for which both thresholds are turned
 
 # these look at every overlap, whatever iou_threshold says
 DEAF = ("soft-gaussian", "matrix")
+# what is left of a score depends on boxes, whose last bits depend on what else is decoded
+LOWERING = ("soft-linear", *DEAF)
+LAST_BITS = 1e-6  # as a share of a score
 
 
 @dataclass(frozen=True)
@@ -166,13 +169,15 @@ def _moved(knob: Knob, now: float) -> float:
 def _score_knob(question: _Question) -> Knob | None:
     """The change of score_threshold that finds the target, if one does."""
     before = now = question.thresholds.score_threshold
-    fused = question.thresholds.method == "fusion"
+    method = question.thresholds.method
+    slack = LAST_BITS if method in LOWERING else 0.0
     values = _scores_that_matter(question)
-    for value in values[values < now][::-1][:MOST_TRIED].tolist():
+    for edge in values[values < now][::-1][:MOST_TRIED].tolist():
+        value = edge * (1 - slack)
         if question.with_score(value).is_found():
-            if fused:
+            if method == "fusion":
                 return _tightened(question.with_score, before, value)
-            return Knob(value, _next(value, 2.0, values))
+            return Knob(value, _next(edge * (1 + slack), 2.0, values))
         before = value
     return None
 
@@ -285,7 +290,21 @@ def _pair(question: _Question) -> tuple[Knob, Knob] | None:
         if overlap is not None and moved + _moved(overlap, now_iou) < most:
             most = moved + _moved(overlap, now_iou)
             best = Knob(score, _next(score, 2.0, scores)), overlap
-    return best
+    fused = question.thresholds.method == "fusion"
+    return _tightened_pair(question, *best) if best is not None and fused else best
+
+
+def _tightened_pair(question: _Question, score: Knob, overlap: Knob) -> tuple[Knob, Knob] | None:
+    """The edges of both for fused boxes, None if one moves whenever the other does."""
+    now, now_iou = question.thresholds.score_threshold, question.thresholds.iou_threshold
+    for _ in range(4):
+        held = question.with_iou(overlap.value)
+        score = _tightened(held.with_score, now, score.value)
+        scored = question.with_score(score.value)
+        overlap = _tightened(scored.with_iou, now_iou, overlap.value)
+        if not question.with_score(score.short_of).with_iou(overlap.value).is_found():
+            return score, overlap
+    return None
 
 
 def _spared(question: _Question) -> Knob | None:

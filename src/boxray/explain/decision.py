@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -11,7 +12,7 @@ from jaxtyping import Float, Int
 
 from boxray.boxes import Array
 from boxray.images import Placement
-from boxray.protocols import Coder, Raw
+from boxray.protocols import Explaining
 from boxray.records import Candidates, Selection
 from boxray.selection import Thresholds, select
 
@@ -32,12 +33,14 @@ class Said:
 class Decision:
     """What was decided about one image, and all that is needed to decide again.
 
-    candidates and selection: as detection had them, in canvas pixels. places: for each detection
-    shown which of the kept boxes it is. proposals: of two stages, the decision of the first.
+    raw and coder: what the learned step said, and what gives it meaning. candidates and selection:
+    as detection had them, in canvas pixels. places: for each detection shown which of the kept
+    boxes it is. proposals: of two stages, the decision of the first, whose kept boxes are the rows
+    of the second, in this order. reselect: makes the selection again, with other thresholds.
     """
 
-    raw: Raw
-    coder: Coder
+    raw: Any
+    coder: Explaining
     thresholds: Thresholds
     placement: Placement
     classes: tuple[str, ...]
@@ -45,9 +48,12 @@ class Decision:
     selection: Selection
     places: Int[Array, "k"]
     proposals: Decision | None = None
+    reselect: Callable[[Candidates, Thresholds], Selection] = select
 
     def again(self, thresholds: Thresholds) -> Decision:
         """What would be decided with other thresholds; the network is not asked again."""
+        if thresholds == self.thresholds:
+            return self
         same = thresholds.score_threshold == self.thresholds.score_threshold
         candidates = (
             self.candidates if same else self.coder.decode(self.raw, thresholds.score_threshold)
@@ -56,7 +62,7 @@ class Decision:
             self,
             thresholds=thresholds,
             candidates=candidates,
-            selection=select(candidates, thresholds),
+            selection=self.reselect(candidates, thresholds),
         )
 
     @cached_property
@@ -85,11 +91,12 @@ class Decision:
     def said(self, candidate: int) -> Said:
         """One of the candidates, in plain words."""
         found = self.candidates
+        label = int(found.labels[candidate])
         return Said(
-            label=self.classes[int(found.labels[candidate])],
+            label=self.classes[label],
             score=float(found.scores[candidate]),
             box=as_box(self.in_image(found.boxes[[candidate]])[0]),
-            where=dict(self.coder.trace(self.raw, int(found.row[candidate])).where),
+            where=dict(self.coder.trace(self.raw, int(found.row[candidate]), label).where),
         )
 
 

@@ -87,7 +87,7 @@ def origin(decision: Decision, candidate: int) -> Origin:
     """Where one candidate came from."""
     found = decision.candidates
     row, label = int(found.row[candidate]), int(found.labels[candidate])
-    trace = decision.coder.trace(decision.raw, row)
+    trace = decision.coder.trace(decision.raw, row, label)
     ranked = sorted(range(len(decision.classes)), key=lambda i: -trace.class_scores[i])
     formula = f"{trace.class_scores[label]:.4f}"
     if trace.objectness is not None:

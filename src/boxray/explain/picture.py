@@ -32,7 +32,8 @@ def of_life(image: Pixels, decision: Decision, life: Life) -> Pixels:
     texts = [f"{life.label} {life.score:.2f}", "measured from"]
     texts += [f"{rival.what} {rival.candidate.score:.2f}, IoU {rival.iou:.2f}" for rival in beaten]
     colours = [draw.colour_of(label), _START, *[_RIVAL] * len(beaten)]
-    pixels = _with_grid(image, decision, origin.where)
+    stood = origin if origin.proposal is None else origin.proposal.origins[0]
+    pixels = _with_grid(image, decision, stood.where)
     pixels = draw.draw(pixels, np.array(boxes, np.float64), texts, colours=colours)
     middles = decision.placement.to_image(np.array([origin.start, origin.canvas_box]))
     return _with_arrow(pixels, centre_size(middles)[:, :2])

@@ -17,14 +17,13 @@ import numpy as np
 from boxray import images
 from boxray.errors import ImageError
 from boxray.explain.decision import Decision
-from boxray.explain.misses import STAGES, stages_of
+from boxray.explain.stages import STAGES, reached, stages_of
 from boxray.explain.target import Target, claims, targets_of
 from boxray.images import Pixels
 from boxray.records import FLAGS, Detections, Sample, Truths
 
 FOUND = "found"
 UNREADABLE = "unreadable"  # the image could not be read: no stage was ever reached
-OUTCOMES = (FOUND, UNREADABLE, *STAGES)
 
 # COCO's sizes, by the square root of the area in pixels of the image
 SIZES = (("small", 32.0), ("medium", 96.0), ("large", float("inf")))
@@ -58,7 +57,8 @@ class Turned:
 class Waterfall:
     """How many objects got how far.
 
-    outcomes: of all truths; groups: the same by class, size and flag, none of them left out.
+    outcomes: of all truths, the found first, then as many lost as each stage lost. groups: the same
+    by class, size and flag, none of them left out.
     curves: for each knob, the other one as it is. worst: the images that lost most, and how many.
     """
 
@@ -84,10 +84,17 @@ def waterfall(
     groups: dict[tuple[str, str], Counter[str]] = {}
     turned: Counter[tuple[str, float, str]] = Counter()
     lost: Counter[Path] = Counter()
+    stages: tuple[str, ...] = STAGES
     for sample in samples:
         if not sample.labelled:
             continue
-        outcomes = _outcomes(detector, sample, names, turned)
+        decision = _decided(detector, sample)
+        outcomes = [UNREADABLE] * len(sample.truths)
+        if decision is not None:
+            stages = stages_of(decision)
+            targets = targets_of(sample.truths, names, detector.classes)
+            _turn(decision, targets, turned)
+            outcomes = _outcomes(decision, targets)
         total.update(outcomes)
         lost[sample.path] = sum(outcome != FOUND for outcome in outcomes)
         for row, outcome in enumerate(outcomes):
@@ -96,11 +103,16 @@ def waterfall(
         if on_image is not None:
             on_image()
     kinds = dict.fromkeys(kind for kind, _ in groups)
+    columns = (FOUND, UNREADABLE, *stages)
     return Waterfall(
         truths=total.total(),
-        outcomes=_in_order(total),
+        outcomes={name: total[name] for name in columns},
         groups={
-            kind: {name: _in_order(count) for (of, name), count in groups.items() if of == kind}
+            kind: {
+                group: {name: count[name] for name in columns}
+                for (of, group), count in groups.items()
+                if of == kind
+            }
             for kind in kinds
         },
         curves={
@@ -114,25 +126,17 @@ def waterfall(
     )
 
 
-def _in_order(count: Counter[str]) -> dict[str, int]:
-    return {outcome: count[outcome] for outcome in OUTCOMES}
-
-
-def _outcomes(
-    detector: Deciding,
-    sample: Sample,
-    names: Sequence[str],
-    turned: Counter[tuple[str, float, str]],
-) -> list[str]:
-    """What became of each truth of one image; the curves' counts are added to `turned`."""
+def _decided(detector: Deciding, sample: Sample) -> Decision | None:
+    """What the detector decided about an image, None if it cannot be read."""
     try:
         image = images.load(sample.path)
     except ImageError:
-        return [UNREADABLE] * len(sample.truths)
-    decision = detector.decision(detector.detect_array(image), image.shape[:2])
-    targets = targets_of(sample.truths, names, detector.classes)
-    _turn(decision, targets, turned)
-    killers = [stages_of(decision, targets, which)[0] for which in range(len(targets))]
+        return None
+    return detector.decision(detector.detect_array(image), image.shape[:2])
+
+
+def _outcomes(decision: Decision, targets: Sequence[Target]) -> list[str]:
+    killers = [reached(decision, targets, which).killer for which in range(len(targets))]
     return [killer or FOUND for killer in killers]
 
 

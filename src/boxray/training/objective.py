@@ -10,9 +10,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from boxray.assignment import Targets
-from boxray.detectors import proposed, unlimited
+from boxray.detectors import propose
 from boxray.recipes.recipe import Recipe, SecondStage
-from boxray.selection import select
 
 
 def losses(
@@ -79,7 +78,6 @@ def _proposals(
     found = []
     for one in zip(*said, strict=True):
         candidates = recipe.coder.decode(one)
-        selection = select(candidates, unlimited(second.taught))
-        boxes = proposed(candidates, selection, second.taught)
+        boxes = propose(candidates, second.taught).boxes
         found.append(torch.from_numpy(boxes).to(raw[0].device))
     return found

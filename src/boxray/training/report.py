@@ -18,7 +18,7 @@ from boxray.detectors import OneStage, TwoStage
 from boxray.errors import ImageError
 from boxray.evaluation import labels_in_dataset, relabelled
 from boxray.explain.decision import Decision
-from boxray.explain.waterfall import OUTCOMES, Waterfall, waterfall
+from boxray.explain.waterfall import Waterfall, waterfall
 from boxray.files import write_atomically
 from boxray.images import Pixels
 from boxray.inspection.browse import spread
@@ -76,15 +76,10 @@ def _judged(
     noted: _Noted, judged: Sequence[Sample], val: Dataset
 ) -> Iterator[tuple[str, Sequence[blocks.Block]]]:
     """What the model makes of the validation pictures."""
-    if isinstance(noted.detector, OneStage):
-        fallen = waterfall(noted, judged, val.classes)
-        yield "What became of the objects", _waterfall(fallen, len(judged), len(val))
-        yield "What was taken for what", _confusion(noted, judged, val.classes)
-        yield "Where most was lost", [_worst(noted, fallen, judged, val.classes)]
-        return
-    for sample in judged:
-        noted.detect_array(images.load(sample.path))
+    fallen = waterfall(noted, judged, val.classes)
+    yield "What became of the objects", _waterfall(fallen, len(judged), len(val))
     yield "What was taken for what", _confusion(noted, judged, val.classes)
+    yield "Where most was lost", [_worst(noted, fallen, judged, val.classes)]
 
 
 def _is_readable(sample: Sample) -> bool:
@@ -139,7 +134,7 @@ def _waterfall(fallen: Waterfall, judged: int, total: int) -> list[blocks.Block]
     return [
         blocks.Words(words),
         blocks.Table(
-            ("", *OUTCOMES),
+            ("", *fallen.outcomes),
             tuple(
                 (name if kind == "all" else f"{kind} {name}", *map(str, counts.values()))
                 for kind, of_kind in groups.items()

@@ -13,7 +13,7 @@ from boxray.evaluation import Evaluation
 from boxray.evaluation import evaluate as judge
 from boxray.explain import Waterfall
 from boxray.verbs.reading import PLAIN, judged_part, notes_of, seeded
-from boxray.verbs.running import Running, explainable
+from boxray.verbs.running import Running
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,6 @@ def evaluate(
     seed = bundle.described(running.model).recipe.get("seed")
     manner = replace(seeded(manner, seed), on_picture=on_image)
     detector = running.detector()
-    if waterfall:
-        explainable(detector)  # or say so before the work
     names = read_class_file(classes) if classes else ClassMap(detector.classes)
     dataset = judged_part(folder, split, manner, detector.classes, names)
     done = 0
@@ -78,7 +76,7 @@ def evaluate(
     evaluation = judge(detector, dataset, protocol=protocol, split=dataset.split, on_image=count)
     fallen = None
     if waterfall:
-        fallen = explain.waterfall(explainable(detector), dataset.samples, dataset.classes, count)
+        fallen = explain.waterfall(detector, dataset.samples, dataset.classes, count)
     return EvaluateReport(
         model=detector.name,
         data=Path(folder),

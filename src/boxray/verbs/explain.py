@@ -13,7 +13,7 @@ from boxray.explain import Decision, Life, Verdict, picture
 from boxray.images import Pixels
 from boxray.inspection import pictures
 from boxray.verbs.reading import PLAIN
-from boxray.verbs.running import Running, explainable
+from boxray.verbs.running import Running
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.explain/1"
@@ -69,7 +69,7 @@ def explain_image(
     """
     if sum(asked is not None for asked in (box, at, truth)) > 1:
         raise SettingError("--box, --at and --truth ask different questions: give one of them.")
-    detector = explainable((running or Running()).detector())
+    detector = (running or Running()).detector()
     image = images.load(path)
     if output is not None:
         prepare_output(output, [], default=DEFAULT_OUTPUT, overwrite=overwrite)

@@ -18,6 +18,11 @@ MOST_BEATEN = 5
 
 KILLERS = {
     "reachable": "no row could say a box that overlaps it by half",
+    "proposed": "no proposal of the first stage overlaps it by half",
+    "proposal_score": "what the first stage would propose there scores below its threshold",
+    "proposal_limit": "the proposals there do not enter the first stage's suppression",
+    "proposal_suppression": "the proposals there were suppressed by better ones",
+    "proposal_max_detections": "the proposals there are beyond the number looked at again",
     "localised": "no box overlaps it by half",
     "named": "boxes lie there, but say another class",
     "score": "no score reaches the threshold",
@@ -103,15 +108,20 @@ def _verdict(verdict: Verdict) -> Tree:
         if one.beaten_by is not None:
             node.add(f"beaten by {_said(one.beaten_by.candidate)}, IoU {one.beaten_by.iou:.3f}")
     if verdict.counterfactual is not None:
-        tree.add(_counterfactual(verdict.counterfactual))
+        tree.add(_counterfactual(verdict.counterfactual, "would be found with"))
+    if verdict.proposing is not None:
+        proposed = (
+            "no threshold of the second stage helps; there would be a proposal with the first's"
+        )
+        tree.add(_counterfactual(verdict.proposing, proposed))
     return tree
 
 
-def _counterfactual(answer: Counterfactual) -> Tree:
+def _counterfactual(answer: Counterfactual, outcome: str) -> Tree:
     changes = [c for c in (answer.score_threshold, answer.iou_threshold, answer.pair) if c]
     if not changes:
         return Tree("no threshold helps")
-    tree = Tree("would be found with")
+    tree = Tree(outcome)
     for change in sorted(changes, key=lambda one: one.size):
         others = f"{change.appears} more shown, {change.vanishes} fewer"
         tree.add(f"{_knobs(change)} ({others})")

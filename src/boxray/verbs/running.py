@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boxray import bundle
-from boxray.detectors import OneStage, TwoStage, unexplained
+from boxray.detectors import OneStage, TwoStage
 from boxray.errors import MissingExtra
 
 
@@ -38,13 +38,6 @@ class Running:
             method=self.method,
             suppress_within=self.suppress_within,
         )
-
-
-def explainable(detector: OneStage | TwoStage) -> OneStage:
-    """The detector, if its decisions can be explained; SettingError if it cannot yet."""
-    if isinstance(detector, TwoStage):
-        raise unexplained(detector.name)
-    return detector
 
 
 def missing_extra(error: ModuleNotFoundError, what: str) -> MissingExtra:
