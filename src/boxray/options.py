@@ -262,7 +262,11 @@ Start = Annotated[
 ]
 Weights = Annotated[
     Path | None,
-    typer.Option("--weights", metavar="FILE", help="The .weights file of a Darknet MODEL.cfg."),
+    typer.Option(
+        "--weights",
+        metavar="FILE",
+        help="The .weights file of a Darknet MODEL.cfg, or a file for a classifier of timm's.",
+    ),
 ]
 Classifier = Annotated[
     str,

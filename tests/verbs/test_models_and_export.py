@@ -141,9 +141,11 @@ class TestDarknet:
 
     def test_half_a_pair_is_refused(self, pair, tmp_path):
         configuration, weights, _ = pair
-        for model_, given in ((configuration, None), (tiny_model.write(tmp_path), weights)):
-            with pytest.raises(SettingError, match="a Darknet model is two files"):
-                export(model_, tmp_path / "new.onnx", weights=given)
+        with pytest.raises(SettingError, match="a Darknet model is two files"):
+            export(configuration, tmp_path / "new.onnx")
+        for other in (tiny_model.write(tmp_path), "default"):
+            with pytest.raises(SettingError, match="has its own"):
+                export(other, tmp_path / "new.onnx", weights=weights)
 
     def test_weights_of_another_network_are_refused(self, pair, tmp_path):
         configuration, weights, _ = pair

@@ -16,6 +16,7 @@ EXPORT_EXAMPLES = """\b
 boxray export runs/bccd --output bccd.onnx
 boxray export runs/bccd --output bccd.onnx --data bccd
 boxray export yolov3.cfg --weights yolov3.weights --classes coco.names --output yolov3.onnx
+boxray export inception_v3.tf_in1k --weights model.safetensors --output inception_v3.onnx
 """
 
 

@@ -95,21 +95,26 @@ def _with_metadata(graph: onnx.ModelProto, text: str) -> bytes:
     return seal(graph.SerializeToString())
 
 
-def classifier_bytes(model: bundle.ClassifierModel, network: nn.Module) -> bytes:
-    """A sealed model file of a classifier of any batch and size; its weights in 16 bits.
+def classifier_bytes(
+    model: bundle.ClassifierModel, network: nn.Module, *, half: bool = True
+) -> bytes:
+    """A sealed model file of a classifier of any batch; `half` stores its weights in 16 bits.
 
-    network: gives logits alone, or maps of logits and features (`LogitMap`).
+    network: gives logits alone, or maps of logits and features (`LogitMap`), of any size then. Its
+    batch norm is folded by the exporter, which knows what follows what in any network.
     """
-    network = folded(network)
+    network = copy.deepcopy(network).eval().cpu()
     height, width = model.preprocessing.size_hw
     example = torch.zeros(1, 3, height, width)
     with torch.inference_mode():
         outputs = ["logits", "features"][: len(network(example))]
-    places = {2: "rows", 3: "columns"} if len(outputs) == 2 else {}
-    axes = {INPUT_NAME: {0: "batch", 2: "height", 3: "width"}}
+    is_map = len(outputs) == 2
+    places = {2: "rows", 3: "columns"} if is_map else {}
+    axes = {INPUT_NAME: {0: "batch"} | ({2: "height", 3: "width"} if is_map else {})}
     axes |= {name: {0: "batch"} | places for name in outputs}
     graph = _traced(network, (example,), axes, outputs=outputs)
-    store_half(graph)
+    if half:
+        store_half(graph)
     return _with_metadata(graph, bundle.to_text(replace(model, versions=versions())))
 
 

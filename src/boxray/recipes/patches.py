@@ -57,7 +57,7 @@ def classifier(
 
 def from_file(
     name: str, weights: Path, *, classes: tuple[str, ...] | None = None
-) -> tuple[ClassifierModel, nn.Module]:
+) -> tuple[ClassifierModel, Logits]:
     """What there is to say about a network of timm's with weights from a file, and the network.
 
     weights: timm's own `.safetensors`, or, for InceptionV3 and InceptionResNetV2, Keras' `.h5`.

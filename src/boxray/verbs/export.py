@@ -27,13 +27,15 @@ CONFIGURATION = ".cfg"  # what Darknet's descriptions of networks end in
 class ExportReport:
     """The file that was written, and the model in it.
 
-    unchecked: why it was not compared with torch, None if it was.
+    unchecked: why it was not compared with torch, None if it was. logits_apart: what the comparison
+    of a classifier found, at most, over a batch.
     """
 
     path: Path
     model: bundle.Model | bundle.ClassifierModel
     size_bytes: int
     unchecked: str | None = None
+    logits_apart: float | None = None
 
     @property
     def certificate(self) -> Certificate | None:
@@ -50,6 +52,7 @@ class ExportReport:
             "sha256": self.model.sha256,
             "certificate": None if self.certificate is None else asdict(self.certificate),
             "unchecked": self.unchecked,
+            "logits_apart": self.logits_apart,
         }
 
     def summary(self) -> list[str]:
@@ -59,6 +62,9 @@ class ExportReport:
         if self.unchecked is not None:
             kept = " The certificate of an earlier export is kept." if self.certificate else ""
             return [*lines, f"Not compared with torch: {self.unchecked}.{kept}"]
+        if self.logits_apart is not None:
+            told = f"logits at most {self.logits_apart:.2g} apart"
+            return [*lines, f"It says what its network says in torch: {told}."]
         assert self.certificate is not None  # whatever is checked has one
         return lines + certified(self.certificate)
 
@@ -111,7 +117,8 @@ def export(
 
     It is compared with its network in torch, where there is both, and the certificate goes into
     the file. judged_on: pictures on which average precision is compared, too. A Darknet `.cfg`
-    needs its `.weights`, and becomes a model; classes: a file with its names. name, licence: what
+    needs its `.weights`, and becomes a model, and so does a classifier of timm's with a file of
+    weights; classes: a file with its names. name, licence: what
     the file is to say of itself instead (needs the onnx package).
     Raises ModelError for a damaged or foreign model, or one that detects something else than its
     network; SettingError for an ending that is no format's or a file that is there already;
@@ -129,7 +136,7 @@ def export(
         second = bundle.read_second(described.second, source.folder)
         write_atomically(output.parent / described.second.file, second)
     write_atomically(output, content)
-    return ExportReport(output, described, len(content), source.unchecked)
+    return ExportReport(output, described, len(content), source.unchecked, source.logits_apart)
 
 
 def _require_place(output: Path, overwrite: bool) -> None:
@@ -143,26 +150,30 @@ def _require_place(output: Path, overwrite: bool) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """A model's bytes, what errors call it, the folder it lies in, and its network in torch."""
+    """A model's bytes, what errors call it, the folder it lies in, and its network in torch.
+
+    Or, of a classifier, what a comparison found already.
+    """
 
     content: bytes
     label: str
     folder: Path
     twin: Twin | None = None
     unchecked: str | None = None
+    logits_apart: float | None = None
 
 
 def _read(model: str | Path, weights: Path | None, classes: Path | None) -> _Source:
     is_darknet = Path(model).suffix == CONFIGURATION
-    if is_darknet != (weights is not None):
+    if is_darknet and weights is None:
         raise SettingError(
             f"a Darknet model is two files: MODEL.cfg and --weights MODEL.weights, got {model} "
-            f"and {weights or 'no weights'}."
+            "and no weights."
         )
     if weights is not None:
-        return _darknet(Path(model), weights, classes)
+        return (_darknet if is_darknet else _classifier)(str(model), weights, classes)
     if classes is not None:
-        raise SettingError(f"--classes names those of a Darknet .cfg; {model} has its own.")
+        raise SettingError(f"--classes goes with --weights; {model} has its own.")
     content, label = bundle.read(model)
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     described = bundle.describe(content, label)
@@ -178,14 +189,30 @@ def _read(model: str | Path, weights: Path | None, classes: Path | None) -> _Sou
     return _Source(content, label, folder, twin, None if twin else "it names no recipe of boxray")
 
 
-def _darknet(configuration: Path, weights: Path, classes: Path | None) -> _Source:
+def _classifier(name: str, weights: Path, classes: Path | None) -> _Source:
+    """A network of timm's with weights from a file."""
+    if name in bundle.shipped() or Path(name).exists():
+        raise SettingError(
+            "--weights goes with a Darknet .cfg or with timm's name for a network, and "
+            f"{name} has its own."
+        )
+    try:
+        from boxray.export.classifiers import from_weights
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "reading weights of a classifier") from error
+    names = None if classes is None else data.read_class_file(classes).names
+    content, apart = from_weights(name, weights, classes=names)
+    return _Source(content, name, Path(), logits_apart=apart)
+
+
+def _darknet(configuration: str, weights: Path, classes: Path | None) -> _Source:
     try:
         from boxray.export.darknet import from_darknet
     except ModuleNotFoundError as error:
         raise missing_extra(error, "reading a Darknet model") from error
     names = None if classes is None else data.read_class_file(classes).names
-    content, twin = from_darknet(configuration, weights, classes=names)
-    return _Source(content, str(configuration), configuration.parent, twin)
+    content, twin = from_darknet(Path(configuration), weights, classes=names)
+    return _Source(content, configuration, Path(configuration).parent, twin)
 
 
 def _compared(
