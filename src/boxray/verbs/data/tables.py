@@ -132,8 +132,9 @@ def parts(report: SplitReport) -> list[RenderableType]:
         rows.add_row(shown(name), *(str(count[name]) for count in counts))
     if len(names) > MOST_ROWS:
         rows.add_row(f"{len(names) - MOST_ROWS} more classes")
+    output = shown(str(report.output))
     return [
         rows,
         f"{report.together} images stay with others that show the same, or are of one group.",
-        f"The splits are in {shown(str(report.output))}",
+        f"The splits are in {output}. Next: boxray train {output}",
     ]
