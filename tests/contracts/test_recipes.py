@@ -15,9 +15,9 @@ from boxray import bundle, recipes
 from boxray.cli import run as command_line
 from boxray.data.synthetic import make
 from boxray.errors import SettingError
+from boxray.ledger import METRICS
 from boxray.recipes.recipe import blueprint
 from boxray.training import TrainSettings, checkpoints, train
-from boxray.training.run_folder import METRICS
 from boxray.verbs.export import export
 
 SIZES_WH = np.geomspace((8, 10), (90, 70), 40)

@@ -57,12 +57,23 @@ def test_trainings_killed_at_random_moments_end_as_if_nothing_had_happened(tmp_p
     summary = tmp_path / "summary.json"
     program = ROOT / "benchmarks" / "kill_resume.py"
     done = subprocess.run(
-        [sys.executable, program, "--kills", "3", "--epochs", "2", "--json", summary],
+        [
+            sys.executable,
+            program,
+            "--kills",
+            "5",
+            "--in-save",
+            "3",
+            "--epochs",
+            "2",
+            "--json",
+            summary,
+        ],
         capture_output=True,
         text=True,
     )
     assert 0 == done.returncode, done.stderr
     found = json.loads(summary.read_text())
-    assert (3, {}) == (found["kills"], found["differences"])
+    assert (5, 3, {}) == (found["kills"], found["of_them_in_a_save"], found["differences"])
     assert found["trainings_finished_equal"] >= 1
     assert found["tensors_compared"] > 300

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from boxray.errors import OutputError, SettingError
-from boxray.training.run_folder import CURVES, METRICS, RunFolder
+from boxray.ledger import METRICS
+from boxray.training.run_folder import CURVES, RunFolder
 
 ROW = {
     "step": 10,

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from boxray.errors import FormatError, SettingError
+from boxray.ledger import read_resolved
 from boxray.training.settings import (
     TrainSettings,
     default_batch,
     default_epochs,
-    read_resolved,
     request_of,
     resolve,
 )

@@ -15,6 +15,7 @@ from boxray.data import Dataset
 from boxray.data.report import Report
 from boxray.data.synthetic import make
 from boxray.errors import MissingExtra, SettingError
+from boxray.ledger import METRICS, SETTINGS
 from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.records import Sample, Truths
@@ -22,7 +23,6 @@ from boxray.training import TrainSettings, resume, train
 from boxray.training.balance import repeat_factors
 from boxray.training.listeners import Figures
 from boxray.training.memory import bytes_per_picture, portions_for
-from boxray.training.run_folder import METRICS, SETTINGS
 from boxray.training.step import portions
 
 PRIORS = (((8.0, 8.0),) * 3, ((24.0, 24.0),) * 3, ((60.0, 60.0),) * 3)
@@ -87,7 +87,7 @@ def test_a_finished_training_is_made_longer(pictures, tmp_path):
 
 def test_a_recipe_without_stages_is_resumed_too(pictures, tmp_path):
     run = tmp_path / "run"
-    settings = replace(request(pictures, run), recipe="yolov3-tiny", epochs=1.0, validations=1)
+    settings = replace(request(pictures, run), recipe="yolov3-tiny", start=None, epochs=1.0)
     assert 2 == train(settings).steps
     assert 3 == resume(run, epochs=1.5).steps
 

@@ -15,8 +15,8 @@ from boxray import bundle, data
 from boxray.data.synthetic import make
 from boxray.errors import FormatError, SettingError
 from boxray.evaluation import evaluate
+from boxray.ledger import METRICS
 from boxray.training import TrainSettings, checkpoints, resume, train
-from boxray.training.run_folder import METRICS
 from boxray.training.watching import Watcher
 
 CLASSES = ("circle", "square", "triangle")

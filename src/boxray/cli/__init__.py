@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from boxray import __version__
-from boxray.cli import bakeoff, classify, data, detect, evaluate, explain, models, train
+from boxray.cli import bakeoff, classify, data, detect, evaluate, explain, models, runs, train
 from boxray.cli.process import DONE, FAILED, INTERRUPTED, WRONG_USE, prepare_process
 from boxray.errors import BoxrayError, NetworkError, OutputError
 
@@ -35,6 +35,7 @@ app = typer.Typer(
 for verbs in (detect, explain, classify, evaluate, bakeoff, models, train):
     app.add_typer(verbs.app)
 app.add_typer(data.app, name="data")
+app.add_typer(runs.app, name="runs")
 
 
 def _version(asked: bool) -> bool:
@@ -55,7 +56,7 @@ def _root(
 
 def run(arguments: Sequence[str]) -> int:
     """What `boxray ARGUMENTS` does, and its exit code; an error is one line on standard error."""
-    if list(arguments) in ([], ["data"]):  # no verb
+    if list(arguments) in ([], ["data"], ["runs"]):  # no verb
         with contextlib.redirect_stdout(sys.stderr):
             run([*arguments, "--help"])
         return WRONG_USE

@@ -49,6 +49,13 @@ def named(name: str) -> Format:
     return FORMATS[name]
 
 
+def formats_of(path: Path, name: str | None = None) -> tuple[str, ...]:
+    """The formats that the data set at `path` could be read in, or the one that was named."""
+    if name is not None:
+        return (name,)
+    return tuple(key for key, one in FORMATS.items() if one.recognise(path))
+
+
 def recognise(path: Path, name: str | None = None) -> Layout:
     """The layout of the data set at `path`, in the one format it is in, or in the one named.
 

@@ -19,6 +19,7 @@ from boxray.boxes import like
 from boxray.data import Dataset
 from boxray.engines.pytorch import normalise
 from boxray.errors import FormatError, SettingError
+from boxray.ledger import Resolved
 from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
@@ -26,7 +27,6 @@ from boxray.training.memory import bytes_per_picture, portions_for
 from boxray.training.objective import losses
 from boxray.training.pictures import box_sizes, free_memory_bytes, targets_of
 from boxray.training.settings import (
-    Resolved,
     TrainSettings,
     default_batch,
     default_epochs,

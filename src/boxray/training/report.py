@@ -23,12 +23,13 @@ from boxray.files import write_atomically
 from boxray.images import Pixels
 from boxray.inspection.browse import spread
 from boxray.inspection.pictures import address
+from boxray.ledger import REPORT
 from boxray.metrics.confusion import confusion
 from boxray.page import blocks, data_uri
 from boxray.records import Detections, Sample
 from boxray.training.loop import Training, loader_of
 from boxray.training.preparation import JUDGED
-from boxray.training.run_folder import CURVES, REPORT
+from boxray.training.run_folder import CURVES
 
 WORST = 9
 SIDE = 360  # pixels of the longer side of a picture on the page

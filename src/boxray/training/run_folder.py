@@ -13,9 +13,9 @@ from typing import Any
 
 from boxray.errors import OutputError, SettingError
 from boxray.files import write_atomically
+from boxray.ledger import METRICS, PROVENANCE, SETTINGS, rows_of, this_session, with_session
 
-SETTINGS, SPLIT, METRICS = "settings.json", "split.json", "metrics.jsonl"
-CURVES, REPORT, LOCK = "curves.png", "report.html", ".lock"
+SPLIT, CURVES, LOCK = "split.json", "curves.png", ".lock"
 HALF_WRITTEN = ".*.tmp"  # the neighbours of boxray.files.write_atomically
 
 
@@ -71,6 +71,12 @@ class RunFolder:
         """Record what the training runs with."""
         write_atomically(self.path / SETTINGS, text.encode())
 
+    def begin_session(self) -> None:
+        """Record who trains from now on, with which code and versions."""
+        path = self.path / PROVENANCE
+        earlier = path.read_text(encoding="utf-8") if path.exists() else None
+        write_atomically(path, with_session(earlier, this_session()).encode())
+
     def write_split(self, parts: Mapping[str, Sequence[Path]], roots: Sequence[Path]) -> None:
         """Record which pictures are learned from and which are checked on, seen from the data."""
         relative = {
@@ -82,12 +88,7 @@ class RunFolder:
 
     def rows(self) -> list[dict[str, Any]]:
         """What was recorded so far, oldest first; a torn last line is left out."""
-        path = self.path / METRICS
-        rows = []
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            with contextlib.suppress(ValueError):
-                rows.append(json.loads(line))
-        return rows
+        return list(rows_of(self.path))
 
     def write_rows(self, rows: list[dict[str, Any]]) -> None:
         """Replace the record of metrics and draw its curves."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -10,7 +9,8 @@ from typing import Any
 
 from boxray import recipes
 from boxray.data import Manner
-from boxray.errors import FormatError, SettingError
+from boxray.errors import SettingError
+from boxray.ledger import Resolved
 
 # Every picture is seen this often in a default training, for data sets of this size; larger sets
 # need fewer rounds, and more steps in all. Measured on small sets, see docs/experiments.md.
@@ -115,26 +115,6 @@ class TrainSettings:
             raise SettingError(f"size is {self.size}; expected a multiple of 32, like 320.")
 
 
-@dataclass(frozen=True)
-class Resolved:
-    """Every value a training runs with, and where it came from: default, user or derived."""
-
-    values: dict[str, Any]
-    origins: dict[str, str]
-
-    def over(self, earlier: Resolved) -> Resolved:
-        """These values, and of earlier ones those that are not worked out again."""
-        return Resolved(earlier.values | self.values, earlier.origins | self.origins)
-
-    def to_json(self) -> str:
-        """The text of a run folder's settings.json."""
-        document = {
-            name: {"value": value, "origin": self.origins[name]}
-            for name, value in self.values.items()
-        }
-        return json.dumps({"schema": "boxray.settings/1", "settings": document}, indent=1) + "\n"
-
-
 def default_epochs(image_count: int) -> float:
     """How often a default training shows each picture: more often where there are few."""
     return float(REFERENCE_EPOCHS * (max(image_count, 20) / REFERENCE_IMAGES) ** EPOCHS_EXPONENT)
@@ -163,23 +143,6 @@ def resolve(settings: TrainSettings, derived: dict[str, Any]) -> Resolved:
     for name in derived.keys() - request.keys():
         values[name], origins[name] = derived[name], "derived"
     return Resolved(values, origins)
-
-
-def read_resolved(path: Path) -> Resolved:
-    """The settings that a run folder was started with. FormatError if they are not readable."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))["settings"]
-        return Resolved(
-            {name: entry["value"] for name, entry in document.items()},
-            {name: entry["origin"] for name, entry in document.items()},
-        )
-    except OSError as error:
-        raise FormatError(
-            f"nothing to resume in {path.parent}: {path.name} is missing. "
-            "Give the folder that `boxray train` wrote."
-        ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FormatError(f"{path} is not a run's settings: {error}.") from error
 
 
 def request_of(resolved: Resolved, output: Path) -> TrainSettings:

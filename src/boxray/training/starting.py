@@ -12,15 +12,17 @@ import torch
 from lightning_fabric import Fabric
 
 from boxray.errors import SettingError
+from boxray.ledger import SETTINGS, Resolved, read_resolved
 from boxray.training import checkpoints
+from boxray.training.ignored import refuse_ignored
 from boxray.training.listeners import Listener, opened
 from boxray.training.loop import Training, TrainResult, run_to_the_end
 from boxray.training.optimiser import adamw
 from boxray.training.preparation import Prepared, prepare
 from boxray.training.report import write_report
-from boxray.training.run_folder import SETTINGS, RunFolder
+from boxray.training.run_folder import RunFolder
 from boxray.training.schedule import Clock
-from boxray.training.settings import Resolved, TrainSettings, read_resolved, request_of
+from boxray.training.settings import TrainSettings, request_of
 from boxray.training.step import Learner
 from boxray.training.transfer import start_from
 from boxray.training.watching import Signals, Watcher
@@ -46,8 +48,10 @@ def train(
     with folder.locked(), Signals() as signals:
         watcher = watcher or Watcher()
         prepared = prepare(settings, watcher.compared)
+        refuse_ignored(settings, prepared.recipe, prepared.train, prepared.resolved.values)
         _start(prepared, watcher)
         folder.write_settings(prepared.resolved.to_json())
+        folder.begin_session()
         parts = {"train": prepared.train, "val": prepared.val}
         pictures = {name: [s.path for s in part.samples] for name, part in parts.items()}
         folder.write_split(pictures, prepared.train.roots)
@@ -101,6 +105,7 @@ def resume(
             )
         if epochs is not None:
             folder.write_settings(prepared.resolved.over(resolved).to_json())
+        folder.begin_session()
         return _run(training, signals, watcher)
 
 

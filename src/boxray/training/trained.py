@@ -6,10 +6,9 @@ from pathlib import Path
 
 from boxray.errors import ModelError
 from boxray.export.twins import Twin, of_recipe
+from boxray.ledger import SETTINGS, read_resolved
 from boxray.recipes.recipe import blueprint
 from boxray.training import checkpoints
-from boxray.training.run_folder import SETTINGS
-from boxray.training.settings import read_resolved
 
 
 def twin_of_run(run: Path) -> Twin | None:
