@@ -57,7 +57,9 @@ def test_what_is_no_patch_is_refused_by_name(photo, capsys, patch):
 def test_a_patch_outside_and_a_detector_are_refused(photo, capsys):
     assert 2 == run(["classify", str(photo), "--patch", "9000,0,9100,9"])
     assert 2 == run(["classify", str(photo), "--model", "default"])
-    assert "a classifier is wanted" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "a classifier is wanted" in told
+    assert "timm" not in told
 
 
 @pytest.fixture
@@ -84,7 +86,9 @@ def test_patches_are_taken_from_annotations_and_keep_their_class(annotated, caps
     expected = [("cat", [100, 20, 300, 260]), ("nose", [180, 150, 220, 190])]
     assert expected == [(one["truth"], one["box"]) for one in patches]
     assert 0 == run(["classify", photo, "--annotations", str(annotated), "--top", "1"])
-    assert "cat: 100,20,300,260" in capsys.readouterr().out
+    table = capsys.readouterr().out
+    assert "marked as" in table
+    assert "100,20,300,260" in table
 
 
 def test_annotations_that_mark_nothing_there_are_refused(annotated, tmp_path, capsys):
@@ -112,3 +116,6 @@ def test_a_network_of_timms_runs_with_a_file_of_weights(photo, tmp_path, capsys)
     assert "needs a file with its weights: --weights FILE" in capsys.readouterr().err
     assert 2 == run([*arguments, "--classes", str(path)])
     assert "--classes goes with --weights" in capsys.readouterr().err
+    for model in ("lite0-imagenet", "windows", str(path)):
+        assert 2 == run(["classify", str(photo), "--model", model, "--weights", str(path)])
+        assert "has its own" in capsys.readouterr().err

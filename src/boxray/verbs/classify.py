@@ -16,7 +16,7 @@ from boxray.errors import FormatError, ModelError, SettingError
 from boxray.images import Pixels
 from boxray.inspection import pictures, plots
 from boxray.verbs.reading import PLAIN
-from boxray.verbs.running import missing_extra
+from boxray.verbs.running import has_own_weights, missing_extra, require_bare
 from boxray.verbs.sources import prepare_output
 from boxray.verbs.tables import table
 from boxray.verbs.terminal import shown
@@ -38,10 +38,14 @@ class Patch(NamedTuple):
     truth: str | None = None
 
     @property
+    def edges(self) -> str:
+        """Its box in words, in whole pixels."""
+        return "all" if self.box is None else ",".join(f"{edge:.0f}" for edge in self.box)
+
+    @property
     def title(self) -> str:
         """Its edges, and what it is said to be."""
-        edges = "all" if self.box is None else ",".join(f"{edge:g}" for edge in self.box)
-        return edges if self.truth is None else f"{self.truth}: {edges}"
+        return self.edges if self.truth is None else f"{self.truth}: {self.edges}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,7 @@ class Choice:
             if self.classes is not None:
                 raise SettingError("--classes goes with --weights; other models have their own.")
             return self._whole()
+        require_bare(self.model)
         try:
             from boxray.recipes import patches
         except ModuleNotFoundError as error:
@@ -74,7 +79,7 @@ class Choice:
         try:
             return bundle.load_classifier(self.model, threads=self.threads)
         except ModelError as error:
-            if Path(self.model).exists():
+            if has_own_weights(self.model):
                 raise
             raise ModelError(
                 f"{error} A network of timm's needs a file with its weights: --weights FILE."
@@ -111,11 +116,14 @@ class ClassifyReport:
 
     def parts(self) -> list[RenderableType]:
         """One row per patch and class, for people."""
-        rows = table("patch: x0,y0,x1,y1", "wnid", "name", "probability")
+        marked = any(patch.truth is not None for patch in self.patches)
+        first = ("patch: x0,y0,x1,y1", *(["marked as"] if marked else []))
+        rows = table(*first, "wnid", "name", "probability")
         for patch in self.patches:
+            head = [patch.edges, shown(patch.truth or "")][: len(first)]
             for number, one in enumerate(patch.top):
                 rows.add_row(
-                    "" if number else shown(patch.title),
+                    *([""] * len(first) if number else head),
                     one.wnid or "",
                     shown(one.name),
                     f"{one.probability:.3f}",

@@ -12,7 +12,7 @@ from boxray.data.classes import ClassMap
 from boxray.errors import SettingError
 from boxray.files import write_atomically
 from boxray.verbs.reading import PLAIN, judged_part, seeded
-from boxray.verbs.running import missing_extra
+from boxray.verbs.running import missing_extra, require_bare
 from boxray.verbs.terminal import shown
 
 if TYPE_CHECKING:
@@ -191,11 +191,7 @@ def _read(model: str | Path, weights: Path | None, classes: Path | None) -> _Sou
 
 def _classifier(name: str, weights: Path, classes: Path | None) -> _Source:
     """A network of timm's with weights from a file."""
-    if name in bundle.shipped() or Path(name).exists():
-        raise SettingError(
-            "--weights goes with a Darknet .cfg or with timm's name for a network, and "
-            f"{name} has its own."
-        )
+    require_bare(name)
     try:
         from boxray.export.classifiers import from_weights
     except ModuleNotFoundError as error:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from boxray import bundle
+from boxray import bundle, from_classifier
 from boxray.detectors import OneStage, TwoStage
-from boxray.errors import MissingExtra
+from boxray.errors import MissingExtra, SettingError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,20 @@ class Running:
             max_detections=self.max_detections,
             method=self.method,
             suppress_within=self.suppress_within,
+        )
+
+
+def has_own_weights(model: str) -> bool:
+    """Whether a name is that of a file or of a model of boxray's, not of a network of timm's."""
+    return model in (*bundle.shipped(), *from_classifier.NAMES) or Path(model).exists()
+
+
+def require_bare(model: str) -> None:
+    """SettingError for a model that --weights cannot go with."""
+    if has_own_weights(model):
+        raise SettingError(
+            "--weights goes with a Darknet .cfg or with timm's name for a network; "
+            f"{model} has its own."
         )
 
 
