@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from boxray.bundle import load as load
     from boxray.bundle import load_classifier as load_classifier
     from boxray.from_classifier import sliding_window as sliding_window
+    from boxray.regions import rcnn as rcnn
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load", "load_classifier", "sliding_window"]
+__all__ = ["__version__", "load", "load_classifier", "rcnn", "sliding_window"]
 
 
 def __getattr__(name: str) -> object:
@@ -28,4 +29,8 @@ def __getattr__(name: str) -> object:
         from boxray import from_classifier
 
         return from_classifier.sliding_window
+    if name == "rcnn":
+        from boxray import regions
+
+        return regions.rcnn
     raise AttributeError(f"module 'boxray' has no attribute {name!r}")

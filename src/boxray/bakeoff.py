@@ -38,7 +38,7 @@ from boxray.selection import select
 
 Contestant: TypeAlias = OneStage | TwoStage
 
-STAGES = ("read", "network", "decode", "selection")
+STAGES = ("read", "proposals", "network", "decode", "selection")
 ENOUGH = 0.5  # of overlap: what VOC asks of a detection
 WARM_UP = 2  # pictures that are detected before any counts
 
@@ -50,9 +50,10 @@ class Measured:
     truths: those that count, and reached, those of them that a candidate of their class overlaps by
     at least half, whatever its score: the recall that perfect scores and selection would give.
     passes: pictures that the network is given per picture: the canvas for most, each window of it
-    for some; each step of two stages is one.
+    for some, each crop of it for R-CNN; each step of other two stages is one.
     milliseconds: per picture and stage. `read` is decoding the picture and laying it on a canvas;
-    `decode` holds all that is in no other stage, in two stages the selection of proposals, too.
+    `proposals`, what proposes without a network; `decode` holds all that is in no other stage, in
+    two stages the selection of proposals, too.
     memory: the most that this process ever held after its first pictures, in bytes; None where the
     system does not tell.
     """
@@ -169,9 +170,11 @@ def _timed(detector: Contestant, image: Pixels, tally: _Tally) -> Callable[[], C
     select(found.candidates, detector.thresholds)
     selecting_s = time.perf_counter() - start
     tally.seconds["read"] += fitting_s
+    tally.seconds["proposals"] += heard.proposing_s
     tally.seconds["network"] += heard.seconds
     tally.seconds["selection"] += selecting_s
-    tally.seconds["decode"] += max(0.0, whole_s - fitting_s - heard.seconds - selecting_s)
+    known_s = fitting_s + heard.proposing_s + heard.seconds + selecting_s
+    tally.seconds["decode"] += max(0.0, whole_s - known_s)
     tally.passes += heard.passes
     tally.timed += 1
     return lambda: replace(detector, engine=heard.played())  # type: ignore[arg-type]

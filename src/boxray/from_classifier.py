@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from boxray.classification import alignment
 from boxray.classification.classifier import Classifier
 from boxray.coders.windows import Meanings, WindowCoder
-from boxray.detectors import OneStage
+from boxray.detectors import OneStage, TwoStage
 from boxray.engines.crops import Crops
 from boxray.engines.windows import DenseWindows, ExactWindows
 from boxray.errors import SettingError
+from boxray.regions import Regions, rcnn
 from boxray.selection import Thresholds
 
-# The detectors that have a name: whether their windows are slid densely.
-NAMES = {"windows": False, "windows-dense": True}
 CLASSIFIER = "lite0-imagenet"  # the shipped one that these are made of
 CANVAS_SIDE = 448  # pixels; VOC's pictures have 500 on their longer side
 # Of the windows, in pixels of the canvas: half the canvas and less, a quarter at least. Half as
@@ -73,12 +72,32 @@ def sliding_window(
         steps=tuple((step * height // CELLS, step * width // CELLS) for height, width in sizes),
     )
     whole = classifier.of_whole()
-    (name,) = (name for name, is_dense in NAMES.items() if is_dense == dense)
     return OneStage(
         engine=DenseWindows(whole, coder) if dense else ExactWindows(Crops(whole), coder),
         coder=coder,
         classes=names,
         canvas_hw=size_hw,
         thresholds=thresholds,
-        name=name,
+        name="windows-dense" if dense else "windows",
     )
+
+
+def _windows(classifier: Classifier, size_hw: tuple[int, int] | None) -> OneStage:
+    return sliding_window(classifier, size_hw=size_hw or (CANVAS_SIDE, CANVAS_SIDE))
+
+
+def _windows_dense(classifier: Classifier, size_hw: tuple[int, int] | None) -> OneStage:
+    return sliding_window(classifier, dense=True, size_hw=size_hw or (CANVAS_SIDE, CANVAS_SIDE))
+
+
+def _rcnn(classifier: Classifier, size_hw: tuple[int, int] | None) -> TwoStage:
+    regions = Regions() if size_hw is None else Regions(canvas_hw=size_hw)
+    return rcnn(classifier, regions=regions)
+
+
+# the detectors that have a name: made of a classifier, on a canvas of this size or their own
+NAMES: Mapping[str, Callable[[Classifier, tuple[int, int] | None], OneStage | TwoStage]] = {
+    "windows": _windows,
+    "windows-dense": _windows_dense,
+    "rcnn": _rcnn,
+}

@@ -21,6 +21,7 @@ from boxray.coders.anchor_deltas import (
     ProposalDeltas,
     moved,
 )
+from boxray.coders.listed_boxes import ListedBoxes
 from boxray.coders.windows import Meanings, WindowCoder
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.protocols import Coder
@@ -219,6 +220,31 @@ def windows(coder: WindowCoder, name: str) -> Subject:
     )
 
 
+def listed_boxes(coder: ListedBoxes, name: str) -> Subject:
+    low = np.random.default_rng(0).integers(0, 100, (60, 2))
+    starts = np.concatenate([low, low + np.array([40, 24])], 1).astype(np.float32)
+
+    def raw(rows):
+        # what is listed stays as it is; what is not finite stays so, too
+        boxes = np.where(np.isfinite(rows[:, :4]), starts, rows[:, :4])
+        return (np.concatenate([boxes, rows[:, 4:]], 1).T[:, :, None],)
+
+    return Subject(
+        name,
+        coder,
+        FAR_HW,
+        5,
+        starts,
+        np.zeros(len(starts)),
+        0.0,
+        0.0,
+        raw,
+        lambda t, rows: like(starts, t)[rows],
+        lambda numbers, rows, four: None,
+        partial(in_columns, slice(4, 5), 1),
+    )
+
+
 EVERY_SUBJECT = [
     yolo_grid(
         YoloGrid(CLASSES, STRIDES[-levels:], PRIORS[-levels:], stretch),
@@ -242,8 +268,9 @@ EVERY_SUBJECT = [
         ),
         "windows",
     ),
+    listed_boxes(ListedBoxes(), "listed-boxes"),
 ]
-MOVING = [s for s in EVERY_SUBJECT if not isinstance(s.coder, WindowCoder)]
+MOVING = [s for s in EVERY_SUBJECT if not isinstance(s.coder, WindowCoder | ListedBoxes)]
 every_moving_subject = pytest.mark.parametrize("subject", MOVING, ids=str)
 every_subject = pytest.mark.parametrize("subject", EVERY_SUBJECT, ids=str)
 every_library = pytest.mark.parametrize("library", LIBRARIES)
@@ -471,7 +498,8 @@ class TestReading:
             np.testing.assert_array_equal(every[np.asarray(kept)], some)
 
 
-ON_MAPS = [s for s in EVERY_SUBJECT if not isinstance(s.coder, PlacedProposalDeltas)]
+# what is listed is no map of places: tests/coders/test_listed_boxes.py reads its traces
+ON_MAPS = [s for s in EVERY_SUBJECT if not isinstance(s.coder, PlacedProposalDeltas | ListedBoxes)]
 every_subject_on_maps = pytest.mark.parametrize("subject", ON_MAPS, ids=str)
 every_moving_subject_on_maps = pytest.mark.parametrize(
     "subject", [s for s in ON_MAPS if s in MOVING], ids=str

@@ -14,10 +14,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TypeAlias
 
-from boxray import from_classifier
+from boxray import from_classifier, regions
 from boxray.bundle import classifiers, documents, metadata
+from boxray.bundle import rcnn as rcnn_files
 from boxray.bundle.classifiers import ClassifierModel
 from boxray.bundle.metadata import Model, Second, checked_canvas, parse
+from boxray.bundle.rcnn import RcnnModel
 from boxray.classification.classifier import Classifier
 from boxray.detectors import OneStage, TwoStage
 from boxray.engines.onnx import (
@@ -31,8 +33,10 @@ from boxray.errors import ModelError, SettingError
 from boxray.files import verify_seal
 
 __all__ = [
+    "AnyModel",
     "ClassifierModel",
     "Model",
+    "RcnnModel",
     "Second",
     "describe",
     "described",
@@ -48,6 +52,7 @@ __all__ = [
 ]
 
 MODEL_FILE = "model.onnx"  # what a run folder calls its model
+AnyModel: TypeAlias = Model | ClassifierModel | RcnnModel
 Size: TypeAlias = int | tuple[int, int]  # pixels: a side, or height and width
 
 
@@ -67,9 +72,8 @@ def load(
     """
     if name_or_path in from_classifier.NAMES:
         classifier = load_classifier(from_classifier.CLASSIFIER, threads=threads, device=device)
-        canvas_hw = _canvas_hw(size, (from_classifier.CANVAS_SIDE,) * 2, 1)
-        dense = from_classifier.NAMES[str(name_or_path)]
-        return from_classifier.sliding_window(classifier, dense=dense, size_hw=canvas_hw)
+        canvas_hw = None if size is None else _canvas_hw(size, (0, 0), 1)
+        return from_classifier.NAMES[str(name_or_path)](classifier, canvas_hw)
     content, label = read(name_or_path)
     beside = Path(name_or_path).parent if Path(name_or_path).is_file() else Path(name_or_path)
     return from_bytes(content, label, size=size, threads=threads, device=device, beside=beside)
@@ -91,7 +95,12 @@ def from_bytes(
     verify_seal(content, label)
     try:
         session = open_session(content, threads=threads, device=device)
-        model = parse(metadata_text(session))
+        text = metadata_text(session)
+        if documents.parsed(text)["kind"] == documents.RCNN:
+            region = rcnn_files.parse(text)
+            seen = region.preprocessing
+            return _learned_rcnn(OnnxEngine(session, seen.mean, seen.std), region, size)
+        model = parse(text)
         _require_outputs(model, output_channels(session))
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
@@ -117,6 +126,21 @@ def from_bytes(
         thresholds=model.thresholds,
         name=model.name,
     )
+
+
+def _learned_rcnn(engine: OnnxEngine, model: RcnnModel, size: Size | None) -> TwoStage:
+    _require_logits(model, output_channels(engine.session))
+    classifier = Classifier(
+        engine=engine,
+        classes=model.classes,
+        preprocessing=model.preprocessing,
+        name=model.name,
+    )
+    canvas_hw = _canvas_hw(size, model.canvas_hw, 1)
+    looked_at = regions.Regions(
+        model.proposer, model.limit, model.context, canvas_hw, model.thresholds
+    )
+    return regions.learned(classifier, model.coder, looked_at)
 
 
 def load_classifier(
@@ -148,19 +172,20 @@ def load_classifier(
     )
 
 
-def describe(content: bytes, label: str) -> Model | ClassifierModel:
+def describe(content: bytes, label: str) -> AnyModel:
     """What the bytes of a sealed model file say about it."""
     verify_seal(content, label)
     try:
         text = metadata_text(open_session(content, threads=1))
-        if documents.parsed(text)["kind"] == documents.CLASSIFIER:
-            return classifiers.parse(text)
-        return parse(text)
+        kind = documents.parsed(text)["kind"]
+        if kind == documents.RCNN:
+            return rcnn_files.parse(text)
+        return classifiers.parse(text) if kind == documents.CLASSIFIER else parse(text)
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
 
 
-def described(name_or_path: str | Path) -> Model | ClassifierModel:
+def described(name_or_path: str | Path) -> AnyModel:
     """What the model of a name, an `.onnx` file or a run folder is, as its file says.
 
     What is made of a classifier has no file: it is described as a model in whose file it were.
@@ -170,11 +195,10 @@ def described(name_or_path: str | Path) -> Model | ClassifierModel:
         return found
     assert isinstance(found, ClassifierModel)  # that is what they are made of
     made = load(name_or_path, threads=1)
-    assert isinstance(made, OneStage)
     return Model(
         name=made.name,
         classes=made.classes,
-        coder=made.coder,
+        coder=made.coder if isinstance(made, OneStage) else made.proposal_coder,
         canvas_hw=made.canvas_hw,
         mean=found.preprocessing.mean,
         std=found.preprocessing.std,
@@ -193,13 +217,15 @@ def file_of(name_or_path: str | Path) -> str | Path:
     return from_classifier.CLASSIFIER if name_or_path in from_classifier.NAMES else name_or_path
 
 
-def to_text(model: Model | ClassifierModel) -> str:
+def to_text(model: AnyModel) -> str:
     """The metadata of an unsealed file: JSON, in ASCII, with zeros for the sha256.
 
     Read back by `describe`. Raises ModelError if the model could not be read back.
     """
     if isinstance(model, ClassifierModel):
         return classifiers.to_text(model)
+    if isinstance(model, RcnnModel):
+        return rcnn_files.to_text(model)
     return metadata.to_text(model)
 
 
@@ -306,7 +332,9 @@ def _require_outputs(model: Model, channels: tuple[int | str | None, ...]) -> No
         )
 
 
-def _require_logits(model: ClassifierModel, channels: tuple[int | str | None, ...]) -> None:
+def _require_logits(
+    model: ClassifierModel | RcnnModel, channels: tuple[int | str | None, ...]
+) -> None:
     """The graph's logits, which features may follow, against the classes; an open one passes."""
     count = len(model.classes)
     said = channels[0] if len(channels) in (1, 2) else 0

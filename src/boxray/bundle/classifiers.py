@@ -53,12 +53,7 @@ def to_text(model: ClassifierModel) -> str:
             "kind": documents.CLASSIFIER,
             "classes": model.classes,
             "wnids": model.wnids,
-            "preprocessing": {
-                "size_hw": found.size_hw,
-                "fit": found.fit,
-                "crop_share": found.crop_share,
-                "interpolation": found.interpolation,
-            },
+            "preprocessing": written_preprocessing(found),
             "stride": model.stride,
             "normalisation": {"mean": found.mean, "std": found.std},
             "metrics": model.metrics,
@@ -88,7 +83,7 @@ def parse(text: str) -> ClassifierModel:
         name=words(document, "name"),
         classes=classes,
         wnids=_wnids(document, len(classes)),
-        preprocessing=_preprocessing(document),
+        preprocessing=parsed_preprocessing(document),
         metrics=table(document, "metrics"),
         recipe=table(document, "recipe"),
         training_data=sequence(document, "training_data"),
@@ -115,7 +110,18 @@ def _stride(document: dict[str, Any]) -> int | None:
     raise mismatch("stride", f"none, or a whole number from 1 to {MAX_SIDE}", found)
 
 
-def _preprocessing(document: dict[str, Any]) -> Preprocessing:
+def written_preprocessing(of: Preprocessing) -> dict[str, Any]:
+    """What a document says of it but for the normalisation, which stands where detectors' does."""
+    return {
+        "size_hw": of.size_hw,
+        "fit": of.fit,
+        "crop_share": of.crop_share,
+        "interpolation": of.interpolation,
+    }
+
+
+def parsed_preprocessing(document: dict[str, Any]) -> Preprocessing:
+    """The preprocessing that a document describes, every field checked."""
     found, (mean, std) = table(document, "preprocessing"), documents.normalisation(document)
     size_hw = sequence(found, "size_hw")
     if len(size_hw) != 2 or not all(is_whole(s) and 0 < s <= MAX_SIDE for s in size_hw):

@@ -17,7 +17,7 @@ class Contents:
     onnx package is not installed.
     """
 
-    model: bundle.Model | bundle.ClassifierModel
+    model: bundle.AnyModel
     size_bytes: int
     parameters: int | None
 

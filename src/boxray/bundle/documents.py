@@ -11,6 +11,7 @@ from boxray.errors import ModelError
 SCHEMA = "boxray.model/1"
 DETECTORS = ("one-stage", "two-stage")
 CLASSIFIER = "classifier"
+RCNN = "r-cnn"  # proposals without learning, and a classifier that learned boxes, too
 
 
 def written(document: dict[str, Any]) -> str:
@@ -29,7 +30,7 @@ def parsed(text: str) -> dict[str, Any]:
         raise ModelError(f"the metadata is not sound JSON: {error}.") from error
     if not isinstance(document, dict):
         raise mismatch("(all)", "an object", document)
-    for field, known in (("schema", (SCHEMA,)), ("kind", (*DETECTORS, CLASSIFIER))):
+    for field, known in (("schema", (SCHEMA,)), ("kind", (*DETECTORS, CLASSIFIER, RCNN))):
         if document.get(field) not in known:
             raise mismatch(field, " or ".join(map(repr, known)), document.get(field))
     return document

@@ -125,7 +125,7 @@ def parse(text: str) -> Model:
         canvas_hw=checked_canvas(document.get("canvas_hw"), coder.canvas_multiple, ModelError),
         mean=mean,
         std=std,
-        thresholds=_thresholds(table(document, "thresholds")),
+        thresholds=parsed_thresholds(table(document, "thresholds")),
         metrics=table(document, "metrics"),
         recipe=table(document, "recipe"),
         training_data=sequence(document, "training_data"),
@@ -143,7 +143,7 @@ def _second(found: dict[str, Any], class_count: int) -> Second:
         raise mismatch("second.digest", "64 hexadecimal digits", digest)
     return Second(
         coder=coders.proposal_deltas_parsed(table(found, "coder"), class_count),
-        proposals=_thresholds(table(found, "proposals")),
+        proposals=parsed_thresholds(table(found, "proposals")),
         digest=digest,
     )
 
@@ -164,7 +164,8 @@ def _is_side(value: object, multiple: int) -> bool:
     return is_whole(value) and 0 < value <= MAX_SIDE and value % multiple == 0
 
 
-def _thresholds(table: dict[str, Any]) -> Thresholds:
+def parsed_thresholds(table: dict[str, Any]) -> Thresholds:
+    """The thresholds that a document's table describes, every field checked."""
     table = {"method": "greedy", **table}  # files older than the choice say nothing of it
     known = {field.name for field in fields(Thresholds)}
     if set(table) != known:

@@ -14,7 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from boxray import __version__
-from boxray.cli import bakeoff, classify, data, detect, evaluate, explain, models, runs, train
+from boxray.cli import bakeoff, classify, data, detect, evaluate, explain, fit, models, runs, train
 from boxray.cli.process import DONE, FAILED, INTERRUPTED, WRONG_USE, prepare_process
 from boxray.errors import BoxrayError, NetworkError, OutputError
 
@@ -32,7 +32,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help"]},
 )
-for verbs in (detect, explain, classify, evaluate, bakeoff, models, train):
+for verbs in (detect, explain, classify, evaluate, bakeoff, models, train, fit):
     app.add_typer(verbs.app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")

@@ -31,7 +31,6 @@ Truth = Annotated[
     epilog="\b\n"
     "boxray explain photo.jpg --box 0\n"
     "boxray explain photo.jpg --at 120,80 --json\n"
-    "boxray explain photo.jpg --at 120,80 --pixels --output why\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n",
 )
 def _explain(
@@ -44,10 +43,6 @@ def _explain(
     ] = None,
     at: At = None,
     truth: Truth = None,
-    pixels: Annotated[
-        bool,
-        typer.Option("--pixels", help="Show, too, which pixels speak for it; takes a minute."),
-    ] = False,
     model: options.Model = "default",
     output: options.Output = None,
     as_json: options.Json = False,
@@ -66,17 +61,14 @@ def _explain(
     merge_names: options.MergeNames = False,
     strict: options.StrictData = False,
     cache: options.Cache = None,
-    seed: options.Seed = None,
 ) -> int:
     """Say why a box is there, or why something was not found.
 
     Of a box: the cell and prior it came from, the raw numbers, the decoding written out, and whom
     it beat. Of a miss: the stage that lost it, who came closest, and which threshold would help.
-    With --output a drawing is put there. With --pixels parts of the picture are hidden at random,
-    many times over, to see which of them it depends on: a heat map, and its numbers as JSON.
+    With --output a drawing is put there.
     """
     from boxray.data import Manner
-    from boxray.explain import Hiding
     from boxray.verbs import explain, explain_tables, running, terminal
 
     manner = Manner.asked(
@@ -86,14 +78,22 @@ def _explain(
     report = explain.explain_image(
         image,
         running.Running(
-            model=model, size=size, threads=threads, device=device,
-            score_threshold=score_threshold, iou_threshold=iou_threshold,
-            max_detections=max_detections, method=method, suppress_within=suppress_within,
+            model=model,
+            size=size,
+            threads=threads,
+            device=device,
+            score_threshold=score_threshold,
+            iou_threshold=iou_threshold,
+            max_detections=max_detections,
+            method=method,
+            suppress_within=suppress_within,
         ),
-        explain.Asked(box, at, truth, Hiding(seed=seed or 0) if pixels else None),
+        box=box,
+        at=at,
+        truth=truth,
         output=output,
         overwrite=overwrite,
         manner=manner,
-    )  # fmt: skip
+    )
     terminal.deliver(report.to_dict(), explain_tables.explanation(report), as_json)
     return DONE

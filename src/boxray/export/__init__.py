@@ -84,10 +84,10 @@ def to_bytes(model: bundle.Model, network: nn.Module, *, half: bool = True) -> b
     graph = _first_graph(network, model)
     if half:
         store_half(graph)
-    return _with_metadata(graph, bundle.to_text(model))
+    return with_metadata(graph, bundle.to_text(model))
 
 
-def _with_metadata(graph: onnx.ModelProto, text: str) -> bytes:
+def with_metadata(graph: onnx.ModelProto, text: str) -> bytes:
     """The file of a checked graph that says about itself what `text` says, sealed."""
     entry = graph.metadata_props.add()
     entry.key, entry.value = METADATA_KEY, text
@@ -115,7 +115,7 @@ def classifier_bytes(
     graph = _traced(network, (example,), axes, outputs=outputs)
     if half:
         store_half(graph)
-    return _with_metadata(graph, bundle.to_text(replace(model, versions=versions())))
+    return with_metadata(graph, bundle.to_text(replace(model, versions=versions())))
 
 
 def restated(

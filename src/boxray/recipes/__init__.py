@@ -35,6 +35,8 @@ def known(name: str) -> str:
     wanted = name.lower().replace("_", "-")
     if wanted in TABLE:
         return wanted
+    if wanted in ("rcnn", "r-cnn"):
+        raise SettingError(f"{name!r} is fitted, not trained step by step: `boxray fit DATA`.")
     near = difflib.get_close_matches(wanted, TABLE, 1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise SettingError(f"no recipe {name!r}.{hint} Recipes: {', '.join(TABLE)}.")

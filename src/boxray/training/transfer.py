@@ -45,7 +45,7 @@ def read_start(name_or_path: str) -> Start:
     """
     content, label = bundle.read(name_or_path)
     model = bundle.describe(content, label)
-    if isinstance(model, bundle.ClassifierModel) or model.second is not None:
+    if not isinstance(model, bundle.Model) or model.second is not None:
         kind = "is a classifier" if isinstance(model, bundle.ClassifierModel) else "has two stages"
         raise SettingError(
             f"{label} {kind}; a training can start from a model of one stage, or from "

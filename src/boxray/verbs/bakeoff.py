@@ -22,6 +22,7 @@ from boxray import bundle
 from boxray.bundle.contents import contents
 from boxray.data import Dataset, Manner
 from boxray.data.classes import read_class_file
+from boxray.detectors import TwoStage
 from boxray.errors import FormatError, OutputError, SettingError
 from boxray.evaluation import labels_in_dataset, rules_of
 from boxray.files import write_atomically
@@ -194,7 +195,7 @@ def _measured(
     told, judged = contents(name), found.evaluation
     return {
         "model": detector.name,
-        "stages": "two" if told.model.second is not None else "one",
+        "stages": "two" if isinstance(detector, TwoStage) else "one",
         "canvas_hw": list(detector.canvas_hw),
         "metrics": judged.metrics,
         "intervals": {metric: list(ends) for metric, ends in judged.intervals.items()},

@@ -32,7 +32,7 @@ class ExportReport:
     """
 
     path: Path
-    model: bundle.Model | bundle.ClassifierModel
+    model: bundle.AnyModel
     size_bytes: int
     unchecked: str | None = None
     logits_apart: float | None = None
@@ -177,8 +177,9 @@ def _read(model: str | Path, weights: Path | None, classes: Path | None) -> _Sou
     content, label = bundle.read(model)
     folder = Path(model) if Path(model).is_dir() else Path(model).parent
     described = bundle.describe(content, label)
-    if isinstance(described, bundle.ClassifierModel):
-        return _Source(content, label, folder, unchecked="it is a classifier")
+    if not isinstance(described, bundle.Model):
+        kind = "a classifier" if isinstance(described, bundle.ClassifierModel) else "an R-CNN"
+        return _Source(content, label, folder, unchecked=f"it is {kind}")
     try:
         from boxray.export.twins import of_file
         from boxray.training.trained import twin_of_run
@@ -213,7 +214,7 @@ def _darknet(configuration: str, weights: Path, classes: Path | None) -> _Source
 
 def _compared(
     source: _Source,
-    described: bundle.Model | bundle.ClassifierModel,
+    described: bundle.AnyModel,
     judged_on: Judged | None,
 ) -> Certificate | None:
     """The certificate of a model that has a twin."""

@@ -15,7 +15,7 @@ SCHEMA = "boxray.models/1"
 class Listing:
     """A model, a detector or a classifier, and the size of its file in bytes."""
 
-    model: bundle.Model | bundle.ClassifierModel
+    model: bundle.AnyModel
     size_bytes: int
 
     @property
@@ -43,7 +43,7 @@ class Listing:
         }
 
 
-def _of_its_kind(model: bundle.Model | bundle.ClassifierModel) -> dict[str, Any]:
+def _of_its_kind(model: bundle.AnyModel) -> dict[str, Any]:
     """What only detectors have, or only classifiers."""
     if isinstance(model, bundle.ClassifierModel):
         return {
