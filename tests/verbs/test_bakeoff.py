@@ -1,15 +1,18 @@
 """A bake-off measures each model once, in a process of its own, and goes on where it was."""
 
 import json
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import pytest
 
+import boxray
 import tiny_model
 from boxray.bundle.contents import contents
 from boxray.cli import run
-from boxray.errors import OutputError, SettingError
+from boxray.errors import MissingExtra, OutputError, SettingError
 from boxray.verbs import bakeoff as verb
 from boxray.verbs.bakeoff import Terms, bakeoff
 from boxray.verbs.bakeoff_tables import bakeoff as tables
@@ -56,6 +59,50 @@ def test_models_are_measured_once_and_told_together(models, data, tmp_path, capf
     assert document == again.to_dict()
     with pytest.raises(AssertionError, match="measured again"):
         bakeoff(models, data, terms=Terms(protocol="coco", threads=1, limit=4), output=output)
+
+
+def test_what_was_told_of_all_stays_when_one_more_fails(models, data, tmp_path, monkeypatch):
+    output = tmp_path / "out"
+    before = bakeoff(models, data, terms=TERMS, output=output).to_dict()
+    third = tmp_path / "third.onnx"
+    third.write_bytes(tiny_model.sealed(None, tiny_model.graph(seed=2)))
+    command = verb._command
+
+    def stopped(*told):  # when it has written all that it writes
+        whole = f"import subprocess, sys; subprocess.run({command(*told)}); sys.exit(3)"
+        return [sys.executable, "-c", whole]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(verb, "_command", stopped)
+        with pytest.raises(OutputError, match=r"third\.onnx ended with exit code 3"):
+            bakeoff([*models, third], data, terms=TERMS, output=output)
+    assert before == json.loads((output / "bakeoff.json").read_text())
+    after = bakeoff([*models, third], data, terms=TERMS, output=output)
+    assert 3 == len(after.entries) == len(list((output / "measured").iterdir()))
+
+
+def test_numbers_are_of_these_truths_terms_and_this_version(models, data, monkeypatch):
+    _, dataset = verb._drawn(TERMS, data)
+    key = verb._key(models[0], dataset, TERMS)
+    assert key == verb._key(models[0], dataset, TERMS)
+    assert key != verb._key(models[1], dataset, TERMS)
+    assert key != verb._key(models[0], dataset, replace(TERMS, threads=2))
+    first, *others = dataset.samples
+    hard = replace(first, truths=replace(first.truths, difficult=~first.truths.difficult))
+    other = replace(dataset, samples=(hard, *others))
+    assert key != verb._key(models[0], other, TERMS)  # VOC sets difficult ones aside
+    coco = replace(TERMS, protocol="coco")
+    assert verb._key(models[0], other, coco) == verb._key(models[0], dataset, coco)
+    monkeypatch.setattr(boxray, "__version__", "0.0.0")
+    assert key != verb._key(models[0], dataset, TERMS)
+
+
+def test_a_bake_off_that_cannot_be_drawn_is_refused_before_the_work(models, data, tmp_path):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "matplotlib.figure", None)
+        with pytest.raises(MissingExtra, match="matplotlib"):
+            bakeoff(models, data, terms=TERMS, output=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_is_drawn_depends_on_the_seed_alone(models, data, tmp_path):

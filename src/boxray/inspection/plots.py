@@ -24,6 +24,11 @@ _CHANNELS = {"red": "#d55e00", "green": "#009e73", "blue": "#0072b2"}
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 
 
+def require() -> None:
+    """MissingExtra where nothing can be plotted, for whoever wants to know before hours of work."""
+    _figure(1.0, 1.0)
+
+
 def save_statistics(statistics: Statistics, path: Path) -> None:
     """Boxes per class, sizes, aspects and centres as one PNG. Raises MissingExtra, OutputError."""
     figure = _figure(12.0, 9.0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+import boxray
 from boxray import bakeoff as contest
 from boxray import bundle
 from boxray.bundle.contents import contents
@@ -99,9 +101,11 @@ def bakeoff(
     A single model is measured in this very process. on_model: told the name, number and count of
     models when each has its turn; on_image: how many pictures of how many are done.
     What the output folder says of the same model on the same terms is not measured again.
-    Raises FormatError, SettingError or ModelError before any work where the parts do not fit, and
-    OutputError where a process ended without numbers.
+    Raises FormatError, SettingError or ModelError before any work where the parts do not fit,
+    MissingExtra where no picture can be drawn, and OutputError where a process ended without
+    numbers.
     """
+    plots.require()
     terms = terms or Terms()
     _require_different(models)
     rules_of(terms.protocol)
@@ -117,7 +121,7 @@ def bakeoff(
             on_model(str(name), number, len(models))
         if not place.exists():
             if len(models) > 1:
-                _in_its_own_process(name, folder, terms, output)
+                _in_its_own_process(name, folder, terms, place)
             else:
                 entry = _measured(name, dataset, terms, on_image)
                 write_atomically(place, json.dumps(entry, indent=1, allow_nan=False).encode())
@@ -125,8 +129,8 @@ def bakeoff(
     metric = "AP" if "AP" in entries[0]["metrics"] else "AP50"
     report = BakeoffReport(Path(folder), terms, len(dataset), metric, tuple(entries), output)
     points = [(e["model"], sum(e["milliseconds"].values()), e["metrics"][metric]) for e in entries]
-    plots.save_bakeoff(points, metric, output / PICTURE)
     write_atomically(output / DOCUMENT, json.dumps(report.to_dict(), indent=1).encode())
+    plots.save_bakeoff(points, metric, output / PICTURE)
     return report
 
 
@@ -167,13 +171,24 @@ def _prepare(output: Path, folder: Path) -> None:
 
 
 def _key(name: str | Path, dataset: Dataset, terms: Terms) -> str:
-    """A number for this model's bytes on these pictures and terms."""
+    """A number for this model's bytes on these pictures and terms, as this boxray measures it."""
     content, _ = bundle.read(bundle.file_of(name))
     told = [hashlib.sha256(content).hexdigest(), dataset.fingerprint(), dataset.split]
-    told += [terms.protocol, str(terms.threads)]
+    told += [terms.protocol, str(terms.threads), _flags(dataset, terms.protocol)]
+    told += [boxray.__version__, *contest.STAGES]
     if bundle.file_of(name) != name:  # several are made of one file
         told.append(repr(bundle.described(name)))
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
+
+
+def _flags(dataset: Dataset, protocol: str) -> str:
+    """A sha256 of what the protocol asks of truths beside boxes and labels."""
+    digest = hashlib.sha256()
+    for sample in dataset.samples:
+        digest.update(sample.truths.area.tobytes())
+        for flag in sorted(rules_of(protocol).policy.set_aside):
+            digest.update(getattr(sample.truths, flag).tobytes())
+    return digest.hexdigest()
 
 
 def _measured(
@@ -211,8 +226,28 @@ def _measured(
     }
 
 
-def _in_its_own_process(name: str | Path, folder: Path, terms: Terms, output: Path) -> None:
-    """Run this verb with one model; what it says to people goes where ours goes."""
+def _in_its_own_process(name: str | Path, folder: Path, terms: Terms, place: Path) -> None:
+    """Run this verb with one model; what it says to people goes where ours goes.
+
+    It works in a folder of its own, so that what is told of all models is never told of one alone.
+    """
+    own = place.with_suffix(".running")
+    command = _command(name, folder, terms, own)
+    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+    measured = own / MEASURED / place.name
+    if done.returncode != 0:
+        raise OutputError(
+            f"measuring {name} ended with exit code {done.returncode}; the models before it are "
+            f"kept in {place.parent}. The same command goes on from there."
+        )
+    if not measured.exists():
+        raise OutputError(f"{name} or {folder} changed while it was measured. Try again.")
+    measured.replace(place)
+    shutil.rmtree(own, ignore_errors=True)
+
+
+def _command(name: str | Path, folder: Path, terms: Terms, output: Path) -> list[str]:
+    """What a person would type to measure one model."""
     manner = terms.manner
     values = {
         "--output": output,
@@ -234,13 +269,7 @@ def _in_its_own_process(name: str | Path, folder: Path, terms: Terms, output: Pa
     }
     options = [f"{option}={value}" for option, value in values.items() if value is not None]
     options += [flag for flag, given in flags.items() if given]
-    command = [sys.executable, "-m", "boxray", "bakeoff", *options, "--", str(folder), str(name)]
-    done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
-    if done.returncode != 0:
-        raise OutputError(
-            f"measuring {name} ended with exit code {done.returncode}; the models before it are "
-            f"kept in {output / MEASURED}. The same command goes on from there."
-        )
+    return [sys.executable, "-m", "boxray", "bakeoff", *options, "--", str(folder), str(name)]
 
 
 def _read(place: Path, name: str) -> Entry:
