@@ -20,6 +20,10 @@ class FormatError(BoxrayError, ValueError):
     """An annotation file or a data folder that is not what its format says."""
 
 
+class PreflightError(BoxrayError, RuntimeError):
+    """A training that would be in vain as it was asked for; nothing was written."""
+
+
 class ModelError(BoxrayError, ValueError):
     """A model file or checkpoint that is damaged, foreign or does not fit."""
 

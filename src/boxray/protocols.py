@@ -65,6 +65,23 @@ class Explaining(Protocol):
 
 
 @runtime_checkable
+class TrainedCoder(Coder, Protocol):
+    """A coder of maps whose rows start from boxes that are known beforehand, so of a recipe.
+
+    class_count: of the classes that it names.
+    """
+
+    @property
+    def class_count(self) -> int: ...
+
+    def starts(self, size_hw: tuple[int, int]) -> Float[Array, "rows 4"]:
+        """The box that each row of the raw output is measured from, on a canvas of this size."""
+
+    def flatten(self, raw: Raw) -> Float[Array, "... rows numbers"]:
+        """Maps (…, channels, rows, columns), one per level, as one row of numbers per trace."""
+
+
+@runtime_checkable
 class Engine(Protocol):
     """Runs the learned step: a batch of canvases in, raw arrays out, the same in every mode."""
 

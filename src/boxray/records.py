@@ -92,6 +92,11 @@ class Truths:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    @property
+    def taught(self) -> Bool[Array, "n"]:
+        """Which rows a detector is to learn; the others count neither way."""
+        return ~(self.difficult | self.crowd | self.group_of)
+
     def take(self, rows: Int[Array, "k"] | Bool[Array, "n"]) -> Truths:
         """These rows, in this order."""
         arrays = {f.name: getattr(self, f.name)[rows] for f in fields(self) if f.name != "source"}

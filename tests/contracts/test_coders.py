@@ -24,7 +24,7 @@ from boxray.coders.anchor_deltas import (
 from boxray.coders.listed_boxes import ListedBoxes
 from boxray.coders.windows import Meanings, WindowCoder
 from boxray.coders.yolo_grid import YoloGrid
-from boxray.protocols import Coder
+from boxray.protocols import Coder, TrainedCoder
 from boxray.selection import Thresholds, select
 
 PRIORS = (
@@ -526,6 +526,9 @@ class TestMaps:
     def test_a_trace_tells_where_the_row_starts_and_what_it_said(self, subject):
         raw = random_raw(subject, 3, spread=1.0)
         found, rows = subject.decode(raw), subject.coder.flatten(raw)
+        if isinstance(subject.coder, TrainedCoder):
+            starts = subject.coder.starts(subject.size_hw)
+            np.testing.assert_allclose(starts, subject.starts, atol=1e-3)
         for number in range(0, len(found), 97):
             row = int(found.row[number])
             trace = subject.trace(raw, row)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -51,6 +52,17 @@ def edges(root: Path, stem: str = TRAIN) -> list[int]:
     sample = next(s for s in data.read(root).samples if s.path.stem == stem)
     x0, y0, x1, y1 = sample.truths.boxes[0].astype(int).tolist()
     return [x0 + 1, y0 + 1, x1, y1]
+
+
+def sizes_for_corners(root: Path) -> None:
+    """Write width and height where the files should have the far corner."""
+    for path in (root / "Annotations").iterdir():
+        tree = ElementTree.parse(path)
+        for box in tree.iter("bndbox"):
+            for low, high in (("xmin", "xmax"), ("ymin", "ymax")):
+                start, end = (int(box.find(name).text) for name in (low, high))
+                box.find(high).text = str(end - start + 1)
+        tree.write(path)
 
 
 def size_wh(root: Path, stem: str = TRAIN) -> tuple[int, int]:
@@ -350,3 +362,17 @@ def test_the_page_shows_the_picture_and_the_box(root):
     twins = next(card for card in inside["cards"] if card["check"] == "duplicate-image")
     assert ["copied.jpg", f"{TRAIN}.jpg"] == [picture["name"] for picture in twins["pictures"]]
     assert "error" == inside["cards"][0]["severity"]
+
+
+def test_sizes_where_corners_are_meant_are_one_finding_for_all(root):
+    sizes_for_corners(root)
+    found = doctor.diagnose(root).found
+    (finding,) = found["other-layout"]
+    assert "fit as x, y, width, height" in finding.reason
+    assert finding.count == sum(one.count for one in found["swapped-box"]) > 0
+
+
+def test_a_few_swapped_corners_are_no_layout(root):
+    add_object(root, (40, 10, 20, 30))
+    found = doctor.diagnose(root).found
+    assert ((), 1) == (found["other-layout"], len(found["swapped-box"]))

@@ -14,9 +14,21 @@ from typing import Annotated, NoReturn
 import typer
 
 from boxray import __version__
-from boxray.cli import bakeoff, classify, data, detect, evaluate, explain, fit, models, runs, train
+from boxray.cli import (
+    bakeoff,
+    classify,
+    data,
+    detect,
+    evaluate,
+    explain,
+    fit,
+    models,
+    preflight,
+    runs,
+    train,
+)
 from boxray.cli.process import DONE, FAILED, INTERRUPTED, WRONG_USE, prepare_process
-from boxray.errors import BoxrayError, NetworkError, OutputError
+from boxray.errors import BoxrayError, NetworkError, OutputError, PreflightError
 
 # click's UsageError, of typer's own copy of click where it has one
 UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -32,7 +44,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help"]},
 )
-for verbs in (detect, explain, classify, evaluate, bakeoff, models, train, fit):
+for verbs in (detect, explain, classify, evaluate, bakeoff, models, preflight, train, fit):
     app.add_typer(verbs.app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")
@@ -66,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
         text = getattr(error, "format_message", error.__str__)() or "out of memory."
         typer.echo("error: " + " ".join(line.strip() for line in text.splitlines()), err=True)
         refused = isinstance(error, (UsageError, BoxrayError)) and not isinstance(
-            error, (OutputError, NetworkError)
+            error, (OutputError, NetworkError, PreflightError)
         )
         return WRONG_USE if refused else FAILED
     except (KeyboardInterrupt, typer.Abort):

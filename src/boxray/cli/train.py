@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from boxray import options, recipes
+from boxray.cli import checks
 from boxray.cli.process import DONE, when_nobody_reads
 
 if TYPE_CHECKING:
@@ -55,19 +56,21 @@ def _train(
     merge_names: options.MergeNames = False,
     strict: options.StrictData = False,
     cache: options.Cache = None,
+    no_preflight: checks.NoPreflight = False,
     as_json: options.Json = False,
 ) -> int:
     """Train a detector on annotated pictures.
 
-    Format, splits, classes, priors and schedule are worked out from the data.
+    Format, splits, classes, priors and schedule are worked out from the data. First it is tried in
+    a few seconds whether it will learn (`boxray preflight`); if not, it ends with exit code 1.
     Ctrl-C ends it early and leaves a usable model; a second one stops at once.
     """
-    from boxray.verbs import terminal, train
+    from boxray.verbs import terminal, train, train_options
 
     when_nobody_reads(signal.SIG_IGN)  # a training outlives a closed window, and a lost worker
     if size is not None and size.height != size.width:
         raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
-    chosen = train.TrainOptions(
+    chosen = train_options.TrainOptions(
         recipe=recipe, start=start, minutes=minutes, epochs=epochs,
         classes=classes, split=split, val_split=val_split,
         batch=batch, accumulate=accumulate, learning_rate=learning_rate, freeze=freeze,
@@ -77,7 +80,8 @@ def _train(
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,
     )  # fmt: skip
-    report = train.train(data, output, options=chosen, console=terminal.console(stderr=as_json))
+    console = terminal.console(stderr=as_json)
+    report = train.train(data, output, options=chosen, console=console, preflight=not no_preflight)
     return _show_training(report, as_json)
 
 

@@ -108,6 +108,10 @@ class AnchorDeltas:
             levels.append(np.full(len(boxes[-1]), number))
         return Anchors(np.concatenate(boxes), np.concatenate(levels))
 
+    def starts(self, size_hw: tuple[int, int]) -> Float[Array, "rows 4"]:
+        """The anchor of every row, in canvas pixels."""
+        return self.anchors(size_hw).boxes
+
     def canvas_hw(self, raw: Raw) -> tuple[int, int]:
         """Height and width of the canvas that these maps are of, which the finest divides."""
         height, width = raw[0].shape[-2:]

@@ -92,6 +92,16 @@ class YoloGrid:
         arrays = [np.concatenate(parts) for parts in (levels, cells, steps, sizes)]
         return Grid(*arrays)
 
+    def starts(self, size_hw: tuple[int, int]) -> Float[Array, "rows 4"]:
+        """The prior of every row around the middle of its cell, in canvas pixels."""
+        grid = self.grid(size_hw)
+        return self._starts(grid.cell, grid.stride, grid.prior)
+
+    def _starts(
+        self, cell: Float[Array, "n 2"], stride: Float[Array, "n"], prior: Float[Array, "n 2"]
+    ) -> Float[Array, "n 4"]:
+        return edges(np.concatenate([(cell + 0.5) * stride[:, None], prior], -1))
+
     def places(self, grid: Grid, array: Array) -> tuple[Array, Array, Array]:
         """Cell, stride and prior of every row, in the library of `array`."""
         return like(grid.cell, array), like(grid.stride, array), like(grid.prior, array)
@@ -170,7 +180,7 @@ class YoloGrid:
         grid = self.grid(self._canvas_hw(raw))
         numbers = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
         cell, stride, prior = grid.cell[[row]], grid.stride[[row]], grid.prior[[row]]
-        (start,) = edges(np.concatenate([(cell + 0.5) * stride[:, None], prior], -1)).tolist()
+        (start,) = self._starts(cell, stride, prior).tolist()
         box = self.boxes(numbers[:, :4], cell, stride, prior)
         return Trace(
             where={

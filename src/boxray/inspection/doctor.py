@@ -105,14 +105,16 @@ class Diagnosis:
         return sum(len(self.found[key]) for key in ids)
 
 
-def chosen(only: Sequence[str] = (), skip: Sequence[str] = ()) -> tuple[str, ...]:
-    """The ids of the checks to run. Raises SettingError for an id that is none."""
+def chosen(
+    only: Sequence[str] = (), skip: Sequence[str] = (), known: Sequence[str] = tuple(CHECKS)
+) -> tuple[str, ...]:
+    """The ids of the checks to run, of those known. Raises SettingError for an id that is none."""
     for name in (*only, *skip):
-        if name not in CHECKS:
-            near = difflib.get_close_matches(name, CHECKS, 1)
+        if name not in known:
+            near = difflib.get_close_matches(name, known, 1)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            raise SettingError(f"no check {name!r}.{hint} The checks: {', '.join(CHECKS)}.")
-    return tuple(name for name in CHECKS if (not only or name in only) and name not in skip)
+            raise SettingError(f"no check {name!r}.{hint} The checks: {', '.join(known)}.")
+    return tuple(name for name in known if (not only or name in only) and name not in skip)
 
 
 def diagnose(

@@ -59,7 +59,7 @@ def reach(
     """
     labels, overlaps = [np.zeros(0, np.int64)], [np.zeros((0, len(counts)))]
     for known, proposed in zip(truths, proposals, strict=True):
-        counting = known.take(~(known.difficult | known.crowd | known.group_of))
+        counting = known.take(known.taught)
         labels.append(counting.labels)
         overlaps.append(_best_of_first(counting.boxes, proposed, counts))
     return Reach(

@@ -17,7 +17,7 @@ from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.coders.anchors import PriorSizes, kmeans, split_by_level
 from boxray.losses import Loss
 from boxray.losses.anchors import BoxHeadLoss
-from boxray.protocols import Coder
+from boxray.protocols import TrainedCoder
 from boxray.recipes import TABLE, known
 from boxray.selection import Thresholds
 
@@ -72,7 +72,7 @@ class Recipe:
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
     network: nn.Module
-    coder: Coder
+    coder: TrainedCoder
     loss: Loss
     augmentation: Augmentation
     optimisation: Optimisation

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
 from boxray import images
 from boxray.assignment import Targets
-from boxray.augmentation import GREY, Augmentation, Picture, augment
+from boxray.augmentation import GREY, Augmentation, Picture, augment, letterbox
 from boxray.data import Dataset
 from boxray.errors import ImageError
 from boxray.records import Sample
@@ -47,13 +47,7 @@ class TrainingPictures(TorchDataset[Item]):
         complaints: list[str] = []
         pictures = [self._picture(index, complaints) for index in order.pictures]
         seen = augment(pictures, order.size_hw, self.augmentation, random)
-        taught = ~seen.ignored
-        truths = (
-            torch.from_numpy(seen.boxes[taught]),
-            torch.from_numpy(seen.labels[taught]),
-            torch.from_numpy(seen.boxes[seen.ignored]),
-        )
-        return torch.from_numpy(seen.image).permute(2, 0, 1), truths, complaints
+        return torch.from_numpy(seen.image).permute(2, 0, 1), _truths(seen), complaints
 
     def _picture(self, index: int, complaints: list[str]) -> Picture:
         if index in self._cache:
@@ -78,8 +72,7 @@ def read_picture(sample: Sample, canvas_hw: tuple[int, int]) -> Picture:
         image = images.resize(image, placement.resized_hw)
         scale_y, scale_x = placement.scale_yx
         boxes = boxes * np.array([scale_x, scale_y, scale_x, scale_y])
-    ignored = truths.difficult | truths.crowd | truths.group_of
-    return Picture(image, boxes.astype(np.float32), truths.labels, ignored)
+    return Picture(image, boxes.astype(np.float32), truths.labels, ~truths.taught)
 
 
 def readable_picture(sample: Sample, canvas_hw: tuple[int, int]) -> tuple[Picture, str | None]:
@@ -90,6 +83,25 @@ def readable_picture(sample: Sample, canvas_hw: tuple[int, int]) -> tuple[Pictur
         grey = np.full((*canvas_hw, 3), GREY, np.uint8)
         nothing = np.zeros((0, 4), np.float32), np.zeros(0, np.int64), np.zeros(0, bool)
         return Picture(grey, *nothing), f"{error} It is shown as grey, without its truths."
+
+
+def letterboxed(pictures: Sequence[Picture], size_hw: tuple[int, int]) -> Batch:
+    """Pictures as one batch, as the detector sees them: not augmented."""
+    seen = [letterbox(picture, size_hw)[0] for picture in pictures]
+    return (
+        torch.from_numpy(np.stack([one.image for one in seen])).permute(0, 3, 1, 2),
+        [_truths(one) for one in seen],
+        [],
+    )
+
+
+def _truths(seen: Picture) -> TruthTensors:
+    taught = ~seen.ignored
+    return (
+        torch.from_numpy(seen.boxes[taught]),
+        torch.from_numpy(seen.labels[taught]),
+        torch.from_numpy(seen.boxes[seen.ignored]),
+    )
 
 
 def collate(items: list[Item]) -> Batch:
@@ -118,6 +130,5 @@ def box_sizes(dataset: Dataset, canvas_hw: tuple[int, int]) -> Float[np.ndarray,
     for sample in dataset.samples:
         truths = sample.truths
         placed = images.place(sample.size_hw, canvas_hw).to_canvas(truths.boxes)
-        taught: Int[np.ndarray, "n"] = ~(truths.difficult | truths.crowd | truths.group_of)
-        sizes.append((placed[:, 2:] - placed[:, :2])[taught])
+        sizes.append((placed[:, 2:] - placed[:, :2])[truths.taught])
     return np.concatenate(sizes)

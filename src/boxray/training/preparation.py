@@ -52,6 +52,8 @@ class Prepared:
     """A training about to start.
 
     start: the model whose weights the network is to be filled with, None where it keeps its own.
+    read: both parts as they were read, with the pictures that nobody annotated, which `train` and
+    `val` are without.
     estimate_s: how long it will take, validation included; closing_s: the part of it after the
     last step, for the last validation and the export.
     """
@@ -60,6 +62,7 @@ class Prepared:
     start: Start | None
     train: Dataset
     val: Dataset
+    read: tuple[Dataset, Dataset]
     resolved: Resolved
     estimate_s: float
     closing_s: float
@@ -86,7 +89,8 @@ def prepare(
     _require_device(settings.device)
     torch.set_num_threads(settings.threads or _processors())
     torch.manual_seed(settings.seed)
-    train, val = read_data(settings, on_picture)
+    read = read_data(settings, on_picture)
+    train, val = map(_labelled, read)
     chosen = blueprint(settings.recipe)
     size = settings.size or chosen.size
     canvas_hw = canvas_of(train, size)
@@ -116,18 +120,18 @@ def prepare(
         derived["start_seal"] = start.model.sha256
     if settings.minutes is None:
         derived["epochs"] = round(default_epochs(len(train.samples)), 2)
-    return _estimated(settings, recipe, start, train, val, derived)
+    return _estimated(settings, recipe, start, read, derived)
 
 
 def _estimated(
     settings: TrainSettings,
     recipe: Recipe,
     start: Start | None,
-    train: Dataset,
-    val: Dataset,
+    read: tuple[Dataset, Dataset],
     derived: dict[str, Any],
 ) -> Prepared:
     """Add what memory and time allow, and the expected time."""
+    train, val = map(_labelled, read)
     needed = bytes_per_picture(recipe)
     derived["accumulate"] = portions_for(derived["batch"], needed, free_memory_bytes())
     portions = settings.accumulate or derived["accumulate"]
@@ -144,7 +148,8 @@ def _estimated(
     validating_s = resolved.values["validations"] * val_s if settings.minutes is None else 0.0
     report_s = min(JUDGED, len(val.samples)) * step_s / derived["batch"] * FORWARD_SHARE * 2
     closing_s = val_s + report_s + EXPORT_S
-    return Prepared(recipe, start, train, val, resolved, training_s + validating_s, closing_s)
+    expected_s = training_s + validating_s
+    return Prepared(recipe, start, train, val, read, resolved, expected_s, closing_s)
 
 
 def read_data(
@@ -161,9 +166,10 @@ def read_data(
     usual = ("val", "valid", "test")
     val = _read_part(settings.data, manner, settings.val_split, usual, known)
     if not any(len(sample.truths) for sample in train.samples):
+        labelled = len(_labelled(train).samples)
         raise FormatError(
             f"{', '.join(map(str, settings.data))}: no boxes in the part '{train.split}', "
-            f"{len(train.samples)} images. A detector learns from boxes; check the annotations."
+            f"{labelled} images. A detector learns from boxes; check the annotations."
         )
     return train, val
 
@@ -180,11 +186,15 @@ def _read_part(
     usual: tuple[str, ...],
     classes: data.ClassMap | None,
 ) -> Dataset:
-    """One part of every folder, together, without the pictures that nobody annotated."""
+    """One part of every folder, together."""
     read = [
         manner.read(folder, _split_of(folder, manner, wanted, usual), classes) for folder in folders
     ]
-    part = data.merge(read) if len(read) > 1 else read[0]
+    return data.merge(read) if len(read) > 1 else read[0]
+
+
+def _labelled(part: Dataset) -> Dataset:
+    """A part without the pictures that nobody annotated."""
     return replace(part, samples=tuple(s for s in part.samples if s.labelled))
 
 

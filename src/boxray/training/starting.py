@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
 
 from boxray.errors import SettingError
 from boxray.ledger import SETTINGS, Resolved, read_resolved
+from boxray.recipes.recipe import Recipe
 from boxray.training import checkpoints
 from boxray.training.ignored import refuse_ignored
 from boxray.training.listeners import Listener, opened
@@ -34,11 +36,13 @@ def train(
     *,
     started: float | None = None,
     listeners: Sequence[Listener] = (),
+    inspect: Callable[[Prepared], None] | None = None,
 ) -> TrainResult:
     """Train a recipe on `settings.data` and leave a usable model in the run folder.
 
     started: when the user began to wait (time.perf_counter), which a time budget counts from.
     listeners: told of every step and validation, beside the dashboards that settings name.
+    inspect: given everything before the first step; it may raise, and nothing was written then.
     Ctrl-C or SIGTERM ends it early, with a checkpoint and a model of what was learned so far.
     Raises SettingError, FormatError or OutputError before any work if something is wrong.
     """
@@ -47,9 +51,9 @@ def train(
     began = time.perf_counter() if started is None else started
     with folder.locked(), Signals() as signals:
         watcher = watcher or Watcher()
-        prepared = prepare(settings, watcher.compared)
-        refuse_ignored(settings, prepared.recipe, prepared.train, prepared.resolved.values)
-        _start(prepared, watcher)
+        prepared = ready(settings, watcher)
+        if inspect is not None:
+            inspect(prepared)
         folder.write_settings(prepared.resolved.to_json())
         folder.begin_session()
         parts = {"train": prepared.train, "val": prepared.val}
@@ -61,6 +65,14 @@ def train(
             budget_s = training.clock.budget_s
             training.clock.budget_s = max(budget_s / 2, budget_s - spent)
         return _run(training, signals, watcher)
+
+
+def ready(settings: TrainSettings, watcher: Watcher) -> Prepared:
+    """Everything before the first step, the network with the weights that it starts from."""
+    prepared = prepare(settings, watcher.compared)
+    refuse_ignored(settings, prepared.recipe, prepared.train, prepared.resolved.values)
+    _start(prepared, watcher)
+    return prepared
 
 
 def resume(
@@ -135,17 +147,22 @@ def _start(prepared: Prepared, watcher: Watcher) -> None:
 
 def _begin(prepared: Prepared, folder: RunFolder, listeners: Sequence[Listener]) -> Training:
     """Everything at step 0."""
-    values, recipe = prepared.resolved.values, prepared.recipe
+    values = prepared.resolved.values
+    learner = learner_of(prepared.recipe, values)
+    budget_s = None if values["minutes"] is None else values["minutes"] * 60
+    clock = Clock(prepared.total_steps, budget_s)
+    dashboards = [opened(name, folder.path) for name in values["log"]]
+    return Training(prepared, folder, learner, clock, [*listeners, *dashboards])
+
+
+def learner_of(recipe: Recipe, values: Mapping[str, Any]) -> Learner:
+    """A recipe's network at its first step. values: of the resolved settings."""
     fabric = Fabric(accelerator="cuda" if values["device"] == "cuda" else "cpu", devices=1)
     network = recipe.network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).to(fabric.device).requires_grad_(False)
     optimizer = adamw(network, recipe.optimisation, values["learning_rate"])
     network, optimizer = fabric.setup(network, optimizer)
-    budget_s = None if values["minutes"] is None else values["minutes"] * 60
-    clock = Clock(prepared.total_steps, budget_s)
-    learner = Learner(recipe, fabric, network, average, optimizer, values["accumulate"])
-    dashboards = [opened(name, folder.path) for name in values["log"]]
-    return Training(prepared, folder, learner, clock, [*listeners, *dashboards])
+    return Learner(recipe, fabric, network, average, optimizer, values["accumulate"])
 
 
 def _restore(training: Training, found: checkpoints.Checkpoint, *, extended: bool) -> None:

@@ -6,50 +6,19 @@ import itertools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 from rich.console import Console
 
 from boxray import bundle
 from boxray.verbs.running import missing_extra
 from boxray.verbs.terminal import shown
+from boxray.verbs.train_options import TrainOptions
 
 SCHEMA = "boxray.train/1"
 RUNS = Path("runs")
-
-
-class TrainOptions(TypedDict, total=False):
-    """What a user may ask of a training; what is left out is worked out from the data.
-
-    The meanings are those of `boxray.training.TrainSettings`.
-    """
-
-    recipe: str
-    start: str | None
-    classes: Path | None
-    split: str | None
-    val_split: str | None
-    epochs: float | None
-    minutes: float | None
-    batch: int | None
-    accumulate: int | None
-    size: int | None
-    learning_rate: float | None
-    freeze: int | None
-    balance: bool
-    multi_scale: bool
-    patience: int | None
-    log: tuple[str, ...]
-    seed: int
-    threads: int | None
-    device: str
-    format: str | None
-    voc_zero_based: bool
-    segments: bool
-    merge_names: bool
-    strict: bool
-    cache: Path | None
 
 
 @dataclass(frozen=True)
@@ -97,20 +66,25 @@ def train(
     *,
     options: TrainOptions,
     console: Console | None = None,
+    preflight: bool = True,
 ) -> TrainReport:
     """Train on annotated folders; the run goes to `output`, or to the first free runs/NAME.
 
-    console: where progress is shown, None for nowhere. Raises MissingExtra without torch, and
-    FormatError, SettingError or OutputError before any work.
+    console: where progress is shown, None for nowhere. preflight: look first whether it will
+    learn. Raises MissingExtra without torch, PreflightError where it will not, and FormatError,
+    SettingError or OutputError before any work.
     """
     started = time.perf_counter()  # importing torch is part of the wait
     try:
         from boxray import training
         from boxray.training.watching import Watcher
+        from boxray.verbs.preflight import refuse_what_is_in_vain
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
     settings = training.TrainSettings(data=tuple(data), output=output or _free_run(data), **options)
-    result = training.train(settings, Watcher(console), started=started)
+    watcher = Watcher(console)
+    inspect = partial(refuse_what_is_in_vain, watcher=watcher) if preflight else None
+    result = training.train(settings, watcher, started=started, inspect=inspect)
     return TrainReport(**vars(result))
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from boxray import options
+from boxray.cli import checks
 from boxray.cli.process import DONE, FAILED
 
 app = typer.Typer()
@@ -23,12 +24,8 @@ app = typer.Typer()
 )
 def _doctor(
     data: options.DataArgument,
-    only: Annotated[
-        str | None, typer.Option("--only", metavar="ID,ID", help="These checks alone.")
-    ] = None,
-    skip: Annotated[
-        str | None, typer.Option("--skip", metavar="ID,ID", help="All checks but these.")
-    ] = None,
+    only: checks.Only = None,
+    skip: checks.Skip = None,
     size: Annotated[
         options.CanvasSize | None,
         typer.Option(
@@ -64,7 +61,7 @@ def _doctor(
 
     if size is not None and size.height != size.width:
         raise typer.BadParameter("the doctor takes one side, like 320.", param_hint="--size")
-    checks = chosen(_names(only), _names(skip))
+    asked = chosen(checks.names(only), checks.names(skip))
     # what a strict reading refuses is what the doctor is to tell
     manner = Manner.asked(
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
@@ -73,7 +70,7 @@ def _doctor(
     with terminal.progress("looking at pictures") as on_image:
         report = doctor.doctor(
             data,
-            checks,
+            asked,
             canvas=DEFAULT_CANVAS if size is None else size.height,
             output=output if output or as_json else doctor.DEFAULT_OUTPUT,
             overwrite=overwrite,
@@ -84,7 +81,3 @@ def _doctor(
     terminal.deliver(report.to_dict(), doctor_tables.diagnosis(report), as_json)
     well = report.spotless if strict else report.healthy
     return DONE if well else FAILED
-
-
-def _names(text: str | None) -> list[str]:
-    return [name.strip() for name in text.split(",")] if text else []

@@ -12,6 +12,7 @@ from boxray.data.formats import kind_of
 from boxray.inspection import doctor as practice
 from boxray.inspection import doctor_page
 from boxray.inspection.doctor import CHECKS, Diagnosis
+from boxray.inspection.examination import Finding
 from boxray.inspection.patch import Patched, write_copy
 from boxray.verbs.data.places import check_new_file, write_new_file
 from boxray.verbs.reading import PLAIN
@@ -49,22 +50,25 @@ class DoctorReport:
             "boxes": dataset.report.boxes.kept,
             "counts": {name: len(findings) for name, findings in found.items()},
             "findings": [
-                {
-                    "check": name,
-                    "severity": CHECKS[name].severity,
-                    "path": str(one.path),
-                    "line": one.line,
-                    "reason": one.reason,
-                    "pictures": [str(path) for path in one.pictures],
-                    "box": None if one.box is None else [round(edge, 2) for edge in one.box],
-                    "count": one.count,
-                }
+                {"check": name, "severity": CHECKS[name].severity, **document_of(one)}
                 for name, findings in found.items()
                 for one in findings
             ],
             "page": None if self.page is None else str(self.page),
             "patched": None if self.patched is None else _copy(self.patched),
         }
+
+
+def document_of(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON says it; its box in pixels."""
+    return {
+        "path": str(finding.path),
+        "line": finding.line,
+        "reason": finding.reason,
+        "pictures": [str(path) for path in finding.pictures],
+        "box": None if finding.box is None else [round(edge, 2) for edge in finding.box],
+        "count": finding.count,
+    }
 
 
 def _copy(patched: Patched) -> dict[str, Any]:

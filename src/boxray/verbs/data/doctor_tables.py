@@ -13,7 +13,7 @@ from boxray.verbs.tables import table
 from boxray.verbs.terminal import shown
 
 MOST_PER_CHECK = 5  # findings that are spelt out; the page and --json have more
-_STYLE = {ERROR: "bold red", WARNING: "yellow", HINT: "dim"}
+STYLE = {ERROR: "bold red", WARNING: "yellow", HINT: "dim"}
 
 
 def diagnosis(report: DoctorReport) -> list[RenderableType]:
@@ -26,7 +26,7 @@ def diagnosis(report: DoctorReport) -> list[RenderableType]:
         if not findings:
             continue
         severity = CHECKS[name].severity
-        styled = Text(severity, _STYLE[severity])
+        styled = Text(severity, STYLE[severity])
         rows.add_row(name, styled, str(len(findings)), CHECKS[name].what)
         parts.append(Text(name, "bold"))
         parts += [
