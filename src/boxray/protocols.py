@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 from jaxtyping import Float, Int, UInt8
 
 from boxray.boxes import Array
-from boxray.records import Candidates, Detections, Trace
+from boxray.records import Candidates, Detections, Level, Trace
 
 Raw: TypeAlias = tuple[Array, ...]  # one array per pyramid level, (channels, rows, columns)
 
@@ -79,6 +79,14 @@ class TrainedCoder(Coder, Protocol):
 
     def flatten(self, raw: Raw) -> Float[Array, "... rows numbers"]:
         """Maps (…, channels, rows, columns), one per level, as one row of numbers per trace."""
+
+
+@runtime_checkable
+class Layered(Protocol):
+    """A coder whose rows stand in the cells of levels."""
+
+    def levels(self, raw: Raw) -> tuple[Level, ...]:
+        """The levels of one image's raw output, finest first."""
 
 
 @runtime_checkable

@@ -189,6 +189,23 @@ class Trace:
     class_scores: tuple[float, ...]
 
 
+@dataclass(frozen=True)
+class Level:
+    """One level of cells on the canvas, to be looked at; sizes in canvas pixels.
+
+    cell_hw: of a cell. priors: (width, height) of each; prior_at: where in its cell a prior is
+    centred, 0.5 in the middle, 0 at the top left corner. sureness: for each cell the highest that
+    one of its priors says, 0 to 1, and says: what that is.
+    """
+
+    name: str
+    cell_hw: tuple[int, int]
+    priors: tuple[tuple[float, float], ...]
+    prior_at: float
+    says: str
+    sureness: Float[Array, "rows columns"]
+
+
 class Fate:
     """What became of a candidate, in the order in which selection decides."""
 

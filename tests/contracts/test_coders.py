@@ -24,7 +24,7 @@ from boxray.coders.anchor_deltas import (
 from boxray.coders.listed_boxes import ListedBoxes
 from boxray.coders.windows import Meanings, WindowCoder
 from boxray.coders.yolo_grid import YoloGrid
-from boxray.protocols import Coder, TrainedCoder
+from boxray.protocols import Coder, Layered, TrainedCoder
 from boxray.selection import Thresholds, select
 
 PRIORS = (
@@ -498,6 +498,7 @@ class TestReading:
             np.testing.assert_array_equal(every[np.asarray(kept)], some)
 
 
+LAYERED = [s for s in EVERY_SUBJECT if isinstance(s.coder, Layered)]
 # what is listed is no map of places: tests/coders/test_listed_boxes.py reads its traces
 ON_MAPS = [s for s in EVERY_SUBJECT if not isinstance(s.coder, PlacedProposalDeltas | ListedBoxes)]
 every_subject_on_maps = pytest.mark.parametrize("subject", ON_MAPS, ids=str)
@@ -521,6 +522,24 @@ class TestMaps:
         flat = np.asarray(subject.coder.flatten(batch))
         for number, image in enumerate(images):
             np.testing.assert_array_equal(subject.coder.flatten(image), flat[number])
+
+    @pytest.mark.parametrize("subject", LAYERED, ids=str)
+    def test_its_levels_have_a_cell_for_every_row_and_the_surest_of_its_rows(self, subject):
+        raw = random_raw(subject, 4)
+        levels = subject.coder.levels(raw)
+        assert len(subject) == sum(level.sureness.size * len(level.priors) for level in levels)
+        traces = [subject.coder.trace(raw, row) for row in range(len(subject))]
+        for number, level in enumerate(levels):
+            told = np.zeros(level.sureness.shape)
+            for trace in (one for one in traces if one.where["level"] == number):
+                column, row = trace.where["cell"]
+                objectness = trace.objectness
+                sure = max(trace.class_scores) if objectness is None else objectness
+                told[row, column] = max(told[row, column], sure)
+                (x0, y0, x1, y1), (high, wide) = trace.start, level.cell_hw
+                assert (column + level.prior_at) * wide == pytest.approx((x0 + x1) / 2, abs=1e-3)
+                assert (row + level.prior_at) * high == pytest.approx((y0 + y1) / 2, abs=1e-3)
+            np.testing.assert_allclose(told, level.sureness, rtol=1e-5)
 
     @every_subject_on_maps
     def test_a_trace_tells_where_the_row_starts_and_what_it_said(self, subject):

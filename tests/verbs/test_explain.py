@@ -10,7 +10,7 @@ import tiny_model
 from boxray import bundle
 from boxray.cli import run
 from boxray.verbs import explain_tables
-from boxray.verbs.explain import explain_image
+from boxray.verbs.explain import Question, explain_image
 from boxray.verbs.running import Running
 
 
@@ -75,9 +75,13 @@ def test_the_tree_says_the_numbers_of_the_document(photo, model, capsys):
 
 
 def test_a_drawing_is_put_where_it_is_asked_for(photo, model, tmp_path):
-    for question in ({"box": 0}, {"at": (5.0, 5.0)}):
+    for question in (Question(box=0), Question(at=(5.0, 5.0))):
         report = explain_image(
-            photo, Running(model=model), **question, output=tmp_path / "why", overwrite=True
+            photo,
+            Running(model=model),
+            question,
+            output=tmp_path / "why",
+            overwrite=True,
         )
         with Image.open(report.picture) as drawn:
             assert (110, 75) == drawn.size
@@ -108,3 +112,34 @@ def test_a_result_explains_itself_and_its_detector_a_point(photo, model):
     assert result.boxes[0].tolist() == list(life.box)
     x, y = (life.box[0] + life.box[2]) / 2, (life.box[1] + life.box[3]) / 2
     assert type(life) is type(detector.explain_at(photo, x, y))
+
+
+def test_a_page_is_put_where_it_is_asked_for(photo, model, tmp_path, capsys):
+    page = tmp_path / "why.html"
+    told = asked(capsys, photo, "--model", model, "--html", page)
+    assert str(page) == told["page"]
+    assert told["box"]["label"] in page.read_text("utf-8")
+    assert 2 == run(["explain", str(photo), "--model", str(model), "--html", str(page)])
+    assert "--overwrite" in capsys.readouterr().err
+    wrong = tmp_path / "why.txt"
+    assert 2 == run(["explain", str(photo), "--model", str(model), "--html", str(wrong)])
+    assert "ends in .html" in capsys.readouterr().err
+
+
+def test_a_page_is_made_of_a_picture_without_detections(photo, model, tmp_path, capsys):
+    page = tmp_path / "why.html"
+    told = asked(capsys, photo, "--model", model, "--score-threshold", "1", "--html", page)
+    assert "box" not in told
+    assert "miss" not in told
+    assert page.exists()
+    assert 2 == run(
+        ["explain", str(photo), "--model", str(model), "--score-threshold", "1", "--box", "0"]
+    )
+    capsys.readouterr()
+    assert 0 == run(
+        [
+            *("explain", str(photo), "--model", str(model), "--score-threshold", "1"),
+            *("--html", str(page), "--overwrite"),
+        ]
+    )
+    assert "shows no detection" in capsys.readouterr().out

@@ -12,6 +12,11 @@ from boxray.cli.process import DONE
 
 app = typer.Typer()
 
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="A page of one file, in which to ask everything."),
+]
+
 At = Annotated[
     options.Point | None,
     typer.Option(
@@ -31,7 +36,8 @@ Truth = Annotated[
     epilog="\b\n"
     "boxray explain photo.jpg --box 0\n"
     "boxray explain photo.jpg --at 120,80 --json\n"
-    "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n",
+    "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n"
+    "boxray explain photo.jpg --html photo.html\n",
 )
 def _explain(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
@@ -45,6 +51,7 @@ def _explain(
     truth: Truth = None,
     model: options.Model = "default",
     output: options.Output = None,
+    html: Html = None,
     as_json: options.Json = False,
     score_threshold: options.ScoreThreshold = None,
     iou_threshold: options.IouThreshold = None,
@@ -66,7 +73,8 @@ def _explain(
 
     Of a box: the cell and prior it came from, the raw numbers, the decoding written out, and whom
     it beat. Of a miss: the stage that lost it, who came closest, and which threshold would help.
-    With --output a drawing is put there.
+    With --output a drawing is put there. With --html a page is: click a box, an object or any
+    place to learn why, move sliders to decide again, lay cells and priors over the picture.
     """
     from boxray.data import Manner
     from boxray.verbs import explain, explain_tables, running, terminal
@@ -88,12 +96,10 @@ def _explain(
             method=method,
             suppress_within=suppress_within,
         ),
-        box=box,
-        at=at,
-        truth=truth,
+        explain.Question(box=box, at=at, truth=truth, manner=manner),
         output=output,
+        html=html,
         overwrite=overwrite,
-        manner=manner,
     )
     terminal.deliver(report.to_dict(), explain_tables.explanation(report), as_json)
     return DONE

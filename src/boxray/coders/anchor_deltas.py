@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from boxray.boxes import Array, centre_size, clip, edges, like, namespace, sigmoid
 from boxray.coders.anchors import PriorSizes
 from boxray.protocols import Raw
-from boxray.records import Candidates, Step, Trace
+from boxray.records import Candidates, Level, Step, Trace
 
 LARGEST_LOG_SCALE = math.log(1000 / 16)  # exp gives 62.5 times a reference: no picture holds more
 
@@ -184,6 +184,21 @@ class AnchorDeltas:
             steps=_steps(numbers[0, :4], start, box, self.weights),
             objectness=None,
             class_scores=tuple(sigmoid(numbers[0, 4:]).tolist()),
+        )
+
+    def levels(self, raw: Raw) -> tuple[Level, ...]:
+        """Each level's cells with the highest score that one of its anchors gives a class."""
+        height, width = self.canvas_hw(raw)
+        return tuple(
+            Level(
+                name=f"stride {stride}",
+                cell_hw=(height // level.shape[-2], width // level.shape[-1]),
+                priors=tuple((float(wide), float(high)) for wide, high in priors),
+                prior_at=0.0,
+                says="class score",
+                sureness=sigmoid(level[4 * len(priors) :]).max(0),
+            )
+            for stride, priors, level in zip(self.strides, self.priors, raw, strict=True)
         )
 
     def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:

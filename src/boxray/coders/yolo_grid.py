@@ -26,7 +26,7 @@ from jaxtyping import Float, Int
 
 from boxray.boxes import Array, centre_size, edges, like, logit, namespace, sigmoid, softmax
 from boxray.protocols import Raw
-from boxray.records import Candidates, Step, Trace
+from boxray.records import Candidates, Level, Step, Trace
 
 LARGEST_LOG_SCALE = 6.0  # exp(6) = 403 times a prior: beyond any picture, far below overflow
 EDGE = 1e-5  # a centre on the last reachable point is encoded as logit(1 - EDGE)
@@ -219,6 +219,20 @@ class YoloGrid:
             Step("y", f"({scale}σ({ty:.3f}){shift} + {row:.0f})·{stride}", y),
             Step("width", f"{wide:.4g}·exp({tw:.3f})", width),
             Step("height", f"{high:.4g}·exp({th:.3f})", height),
+        )
+
+    def levels(self, raw: Raw) -> tuple[Level, ...]:
+        """Each level's cells with the highest objectness that one of its priors says."""
+        return tuple(
+            Level(
+                name=f"stride {stride}",
+                cell_hw=(stride, stride),
+                priors=priors,
+                prior_at=0.5,
+                says="objectness",
+                sureness=sigmoid(level[4 :: self.numbers]).max(0),
+            )
+            for stride, priors, level in zip(self.strides, self.priors, raw, strict=True)
         )
 
     def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:

@@ -15,6 +15,22 @@ from boxray.explain.rivals import Rival, rival
 from boxray.explain.stages import PROPOSAL_STAGES, STAGES, here, reached
 from boxray.explain.target import Target, claims
 
+# what each stage means when it is the one that killed
+KILLERS = {
+    "reachable": "no row could say a box that overlaps it by half",
+    "proposed": "no proposal of the first stage overlaps it by half",
+    "proposal_score": "what the first stage would propose there scores below its threshold",
+    "proposal_limit": "the proposals there do not enter the first stage's suppression",
+    "proposal_suppression": "the proposals there were suppressed by better ones",
+    "proposal_max_detections": "the proposals there are beyond the number looked at again",
+    "localised": "no box overlaps it by half",
+    "named": "boxes lie there, but say another class",
+    "score": "no score reaches the threshold",
+    "limit": "not among the candidates that enter suppression",
+    "suppression": "suppressed by a better box",
+    "max_detections": "beyond the number of detections shown",
+    "matched": "its detections were claimed by other objects",
+}
 MOST_CLOSEST = 3
 
 

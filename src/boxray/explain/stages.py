@@ -215,9 +215,15 @@ def _carried(
 
 
 def _reachable(decision: Decision, target: Target, row: Int[Array, "c"]) -> Bool[Array, "c"]:
-    """Whether the nearest box that each row could say would answer; any row can reach a point."""
+    """Whether the rows of these candidates could answer; any row can reach a point."""
     if target.box is None:
         return np.ones(len(row), bool)
+    return np.asarray(reachable_rows(decision, target)[row])
+
+
+def reachable_rows(decision: Decision, target: Target) -> Bool[Array, "rows"]:
+    """For every row whether the box nearest to the target's that it could say would answer."""
+    assert target.box is not None  # a point has none
     (wanted,) = decision.placement.to_canvas(target.box[None])
     nearest = decision.coder.nearest(wanted, decision.raw)
-    return np.asarray(target.overlap(decision.in_image(nearest)) >= ENOUGH)[row]
+    return np.asarray(target.overlap(decision.in_image(nearest)) >= ENOUGH)

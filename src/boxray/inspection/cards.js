@@ -1,21 +1,5 @@
-"use strict";
-// Cards with pictures, boxes and words. Texts of the data set only ever become text nodes.
-const data = JSON.parse(document.getElementById("data").textContent);
-const SVG = "http://www.w3.org/2000/svg";
+// Cards with pictures, boxes and words; needs elements.js.
 const wanted = {};
-
-function make(tag, className, text) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  if (text !== undefined) element.textContent = text;
-  return element;
-}
-
-function draw(tag, attributes) {
-  const element = document.createElementNS(SVG, tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  return element;
-}
 
 const nameOf = (box) => (box.label === null ? "this box" : data.classes[box.label].name);
 const colourOf = (box) => (box.label === null ? "#ff2d46" : data.classes[box.label].colour);
@@ -62,12 +46,9 @@ function overlay(picture) {
   const someWanted = picture.boxes.some((box) => box.wanted);
   const svg = draw("svg", { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: "none", "aria-hidden": "true" });
   for (const box of picture.boxes) {
-    const [x, y, right, bottom] = box.edges;
-    const place = box.wanted ? seen(box.edges, picture.hw) : { x, y, width: right - x, height: bottom - y };
+    const place = box.wanted ? seen(box.edges, picture.hw) : placed(box.edges);
     const faint = boxFits(box) && (box.wanted || !someWanted) ? "" : " faint";
-    svg.append(draw("rect", { ...place, class: "under" + faint }));
-    const over = { ...place, class: (box.wanted ? "over wanted" : "over") + faint };
-    svg.append(draw("rect", box.wanted ? over : { ...over, stroke: colourOf(box) }));
+    svg.append(...framed(place, (box.wanted ? "wanted" : "") + faint, box.wanted ? null : colourOf(box)));
   }
   return svg;
 }
@@ -76,11 +57,9 @@ function thumbnail(card, picture) {
   const button = make("button", "picture");
   button.type = "button";
   button.setAttribute("aria-label", `enlarge ${picture.name}`);
-  const image = make("img");
-  image.alt = picture.name;
+  const image = pictured(data.sources[picture.source], picture.name);
   image.loading = "lazy";
   [image.height, image.width] = picture.hw;
-  image.src = data.sources[picture.source];
   button.append(image, overlay(picture));
   button.addEventListener("click", () => enlarge(card, picture));
   return button;
@@ -116,12 +95,8 @@ function showCard(card) {
 }
 
 function row(box) {
-  const line = make("tr");
   const [x0, y0, x1, y1] = box.edges.map((edge) => Math.round(edge));
-  line.append(make("td", "", nameOf(box)));
-  line.append(make("td", "number", `${x0}, ${y0}, ${x1}, ${y1}`), make("td", "number", `${x1 - x0} x ${y1 - y0}`));
-  line.append(make("td", "", box.flags.join(", ")), make("td", "number", box.line || ""));
-  return line;
+  return [nameOf(box), `${x0}, ${y0}, ${x1}, ${y1}`, `${x1 - x0} x ${y1 - y0}`, box.flags.join(", "), `${box.line || ""}`];
 }
 
 function enlarge(card, picture) {
@@ -129,10 +104,7 @@ function enlarge(card, picture) {
   const close = make("button", "", "Close");
   close.addEventListener("click", () => dialog.close());
   const view = make("div", "view");
-  const image = make("img");
-  image.alt = picture.name;
-  image.src = data.sources[picture.source];
-  view.append(image, overlay(picture));
+  view.append(pictured(data.sources[picture.source], picture.name), overlay(picture));
   for (const box of picture.boxes.filter(boxFits)) {
     const tag = make("span", "tag", nameOf(box));
     tag.style.background = colourOf(box);
@@ -141,12 +113,8 @@ function enlarge(card, picture) {
     tag.style.top = `${Math.max(0, Math.min(96, (100 * box.edges[1]) / picture.hw[0]))}%`;
     view.append(tag);
   }
-  const table = make("table");
-  const heading = table.createTHead().insertRow();
-  heading.append(...["class", "box: x0, y0, x1, y1", "size", "flags", "line"].map((word) => make("th", "", word)));
-  table.createTBody().append(...picture.boxes.filter(boxFits).map(row));
-  const scroll = make("div", "scroll");
-  scroll.append(table);
+  const head = ["class", "box: x0, y0, x1, y1", "size", "flags", "line"];
+  const scroll = tabled(head, picture.boxes.filter(boxFits).map(row), (j) => [1, 2, 4].includes(j));
   dialog.append(close, make("h2", "", picture.name), view, scroll);
   dialog.addEventListener("close", () => dialog.remove());
   dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());

@@ -82,7 +82,11 @@ def write(
         "sources": sources.addresses,
     }
     return page.document(
-        title, body=_BODY, styles=_asset("cards.css"), script=_asset("cards.js"), data=data
+        title,
+        body=_BODY,
+        styles=page.asset("elements.css") + _asset("cards.css"),
+        script=page.asset("elements.js") + _asset("cards.js"),
+        data=data,
     )
 
 

@@ -53,7 +53,12 @@ def document(title: str, *, body: str, styles: str, script: str, data: Any) -> s
 
 def theme() -> str:
     """The colours and letters of every page, for a light and a dark screen."""
-    return files(__name__).joinpath(_THEME).read_text("utf-8")
+    return asset(_THEME)
+
+
+def asset(*names: str) -> str:
+    """Files of this folder, one after the other: a page's script or styles, or their first part."""
+    return "".join(files(__name__).joinpath(name).read_text("utf-8") for name in names)
 
 
 def embedded(data: Any) -> str:

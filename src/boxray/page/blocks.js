@@ -1,28 +1,8 @@
-"use strict";
-// Blocks below each other. Whatever comes from a user only ever becomes a text node.
-const data = JSON.parse(document.getElementById("data").textContent);
-const SVG = "http://www.w3.org/2000/svg";
-
-function make(tag, className, ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
-  element.append(...children);
-  return element;
-}
-
+// Blocks below each other; needs elements.js.
 function outline(box) {
-  const [x0, y0, x1, y1] = box.edges;
-  return ["under", "over"].map((layer) => {
-    const rect = document.createElementNS(SVG, "rect");
-    const placed = { x: x0, y: y0, width: Math.max(0, x1 - x0), height: Math.max(0, y1 - y0) };
-    for (const [name, value] of Object.entries(placed)) rect.setAttribute(name, value);
-    rect.setAttribute("class", box.dashed ? `${layer} dashed` : layer);
-    if (layer === "over") rect.setAttribute("stroke", box.colour);
-    const title = document.createElementNS(SVG, "title");
-    title.textContent = box.name;
-    rect.append(title);
-    return rect;
-  });
+  const rects = framed(placed(box.edges), box.dashed ? "dashed" : "", box.colour);
+  for (const rect of rects) rect.append(draw("title", {}, box.name));
+  return rects;
 }
 
 // The first box of each kind, and how many there are.
@@ -38,12 +18,8 @@ function kinds(outlines) {
 
 function shot(one) {
   const [height, width] = one.size_hw;
-  const image = make("img");
-  image.src = one.source;
-  image.alt = one.title;
-  const svg = document.createElementNS(SVG, "svg");
-  svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
-  svg.append(...one.outlines.flatMap(outline));
+  const image = pictured(one.source, one.title);
+  const svg = draw("svg", { viewBox: `0 0 ${width} ${height}` }, ...one.outlines.flatMap(outline));
   const names = make("ul", "chips");
   for (const [first, count] of kinds(one.outlines)) {
     const mark = make("span", first.dashed ? "mark dashed" : "mark");
@@ -60,38 +36,26 @@ const DARKEST = 45; // per cent of the accent, under letters that stay legible
 const NUMBER = /^([-+]?[\d.,]+( ?%)?|none)$/;
 
 function table({ head, rows, shade }) {
-  const whole = make("table");
-  const top = make("tr");
-  const kinds = head.map((_, j) => (j && rows.every((row) => NUMBER.test(row[j])) ? "number" : ""));
-  head.forEach((name, j) => {
-    const cell = make("th", kinds[j], name);
-    cell.scope = "col";
-    top.append(cell);
+  const whole = tabled(head, rows, (j) => j > 0 && rows.every((row) => NUMBER.test(row[j])));
+  whole.querySelectorAll("tbody tr").forEach((line, i) => {
+    if (shade) [...line.children].forEach((cell, j) => cell.style.setProperty("--shade", `${Math.round(DARKEST * shade[i][j])}%`));
+    line.firstChild?.replaceWith(headOf(line.firstChild));
   });
-  const body = make("tbody");
-  rows.forEach((row, i) => {
-    const line = make("tr");
-    row.forEach((text, j) => {
-      const cell = make(j ? "td" : "th", kinds[j], text);
-      if (!j) cell.scope = "row";
-      if (shade) cell.style.setProperty("--shade", `${Math.round(DARKEST * shade[i][j])}%`);
-      line.append(cell);
-    });
-    body.append(line);
-  });
-  whole.append(make("thead", "", top), body);
-  return make("div", shade ? "scroll shaded" : "scroll", whole);
+  if (shade) whole.classList.add("shaded");
+  return whole;
+}
+
+// The first cell of a row says what the row is about.
+function headOf(cell) {
+  const head = make("th", cell.className, ...cell.childNodes);
+  head.scope = "row";
+  return head;
 }
 
 const SHOWN = {
   words: ({ lines }) => make("div", "", ...lines.map((line) => make("p", "", line))),
   table,
-  picture: ({ source, words }) => {
-    const image = make("img");
-    image.src = source;
-    image.alt = words;
-    return make("figure", "wide", image);
-  },
+  picture: ({ source, words }) => make("figure", "wide", pictured(source, words)),
   gallery: ({ shots }) => make("div", "gallery", ...shots.map(shot)),
 };
 

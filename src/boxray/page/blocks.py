@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
 from typing import TypeAlias
 
 from boxray import page
@@ -86,9 +85,9 @@ def document(title: str, sections: Sequence[tuple[str, Sequence[Block]]]) -> str
         ],
     }
     return page.document(
-        title, body=_BODY, styles=_asset("blocks.css"), script=_asset("blocks.js"), data=data
+        title,
+        body=_BODY,
+        styles=page.asset("elements.css", "blocks.css"),
+        script=page.asset("elements.js", "blocks.js"),
+        data=data,
     )
-
-
-def _asset(name: str) -> str:
-    return files("boxray.page").joinpath(name).read_text("utf-8")

@@ -10,8 +10,12 @@ from boxray import data, draw, explain, images
 from boxray.data.classes import ClassMap
 from boxray.errors import SettingError
 from boxray.explain import Decision, Life, Verdict, picture
+from boxray.explain.misses import verdict
+from boxray.explain.target import Target, targets_of
 from boxray.images import Pixels
 from boxray.inspection import pictures
+from boxray.verbs import explain_page
+from boxray.verbs.data.places import check_new_file, write_new_file
 from boxray.verbs.reading import PLAIN
 from boxray.verbs.running import Running
 from boxray.verbs.sources import prepare_output
@@ -24,7 +28,8 @@ DEFAULT_OUTPUT = Path("boxray-explanation")
 class ExplainReport:
     """One image's explanation: of a box, of a point, or of every annotated object.
 
-    answers: a `Life`, or `Verdict`s. picture: where it was drawn, None if it was not.
+    answers: a `Life`, or `Verdict`s. picture: where it was drawn, page: where its page
+    is, each None without one.
     """
 
     model: str
@@ -33,6 +38,7 @@ class ExplainReport:
     answers: tuple[Life | Verdict, ...]
     asked_for_truths: bool
     picture: Path | None = None
+    page: Path | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The document `boxray.explain/1`, ready for json.dumps; boxes in pixels of the image."""
@@ -42,53 +48,108 @@ class ExplainReport:
             "path": str(self.path),
             "size_hw": list(self.size_hw),
             "picture": None if self.picture is None else str(self.picture),
+            "page": None if self.page is None else str(self.page),
         }
         if self.asked_for_truths:
             return {**whole, "truths": [asdict(answer) for answer in self.answers]}
+        if not self.answers:  # only a page was asked for, and nothing was detected
+            return whole
         (answer,) = self.answers
         return {**whole, ("box" if isinstance(answer, Life) else "miss"): asdict(answer)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is asked about an image; of `box`, `at` and `truth` at most one, else SettingError.
+
+    box: the number of a detection, 0 is the best, and what is explained if nothing else is asked.
+    at: a point of the image, x and y in pixels. truth: a data set that the image is part of, read
+    in this manner; each of its objects is explained.
+    """
+
+    box: int | None = None
+    at: tuple[float, float] | None = None
+    truth: Path | None = None
+    manner: data.Manner = PLAIN
+
+    def __post_init__(self) -> None:
+        if sum(asked is not None for asked in (self.box, self.at, self.truth)) > 1:
+            raise SettingError("--box, --at and --truth ask different questions: give one of them.")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing is asked."""
+        return self.box is None and self.at is None and self.truth is None
 
 
 def explain_image(
     path: Path,
     running: Running | None = None,
+    question: Question | None = None,
     *,
-    box: int | None = None,
-    at: tuple[float, float] | None = None,
-    truth: Path | None = None,
     output: Path | None = None,
+    html: Path | None = None,
     overwrite: bool = False,
-    manner: data.Manner = PLAIN,
 ) -> ExplainReport:
     """Why a box is there, or why something is not.
 
-    box: the number of a detection, 0 is the best, and what is explained if nothing else is asked.
-    at: a point of the image, x and y in pixels. truth: a data set that this image is part of; each
-    of its objects is explained, and manner how it is read. output: a folder for the drawing.
+    output: a folder for the drawing. html: a file for the page, in which everything about this
+    image can be asked.
     Raises ImageError, FormatError, SettingError or ModelError where the parts do not fit.
     """
-    if sum(asked is not None for asked in (box, at, truth)) > 1:
-        raise SettingError("--box, --at and --truth ask different questions: give one of them.")
+    asked = question or Question()
     detector = (running or Running()).detector()
     image = images.load(path)
+    if html is not None:
+        roots = [] if asked.truth is None else [asked.truth]
+        check_new_file(html, ".html", roots, may_replace=overwrite, option="--html")
     if output is not None:
         prepare_output(output, [], default=DEFAULT_OUTPUT, overwrite=overwrite)
-    size_hw = image.shape[:2]
-    decision = detector.decision(detector.detect_array(image), size_hw)
-    answers: tuple[Life | Verdict, ...]
-    if truth is not None:
-        dataset = manner.read(truth, classes=ClassMap(detector.classes))
-        sample = pictures.find(dataset, path.name)
-        answers = explain.of_truths(decision, sample.truths, dataset.classes)
-    elif at is not None:
-        answers = (explain.at_point(decision, *at),)
-    else:
-        answers = (explain.of_detection(decision, box or 0),)
+    decision = detector.decision(detector.detect_array(image), image.shape[:2])
+    targets = _targets(detector.classes, path, asked)
+    nothing_to_tell = html is not None and asked.is_open and not len(decision.places)
+    answers = () if nothing_to_tell else _answers(decision, targets, asked)
     drawn = None
     if output is not None:
         drawn = output / f"{path.stem}.explained.png"
         draw.save(_drawn(image, decision, answers), drawn)
-    return ExplainReport(detector.name, path, size_hw, answers, truth is not None, drawn)
+    if html is not None:
+        start = _start(decision, asked)
+        text = explain_page.document(
+            path.name, detector.name, image, decision, targets=targets, start=start
+        )
+        write_new_file(html, text)
+    size_hw = image.shape[0], image.shape[1]
+    for_truths = asked.truth is not None
+    return ExplainReport(detector.name, path, size_hw, answers, for_truths, drawn, html)
+
+
+def _targets(classes: tuple[str, ...], path: Path, asked: Question) -> tuple[Target, ...]:
+    """The objects that the data set of the question marks in this picture."""
+    if asked.truth is None:
+        return ()
+    dataset = asked.manner.read(asked.truth, classes=ClassMap(classes))
+    sample = pictures.find(dataset, path.name)
+    return targets_of(sample.truths, dataset.classes, classes)
+
+
+def _answers(
+    decision: Decision, targets: tuple[Target, ...], asked: Question
+) -> tuple[Life | Verdict, ...]:
+    if asked.truth is not None:
+        return tuple(verdict(decision, targets, which) for which in range(len(targets)))
+    if asked.at is not None:
+        return (explain.at_point(decision, *asked.at),)
+    return (explain.of_detection(decision, asked.box or 0),)
+
+
+def _start(decision: Decision, asked: Question) -> dict[str, Any] | None:
+    """What the page asks first."""
+    if asked.at is not None:
+        return {"point": list(asked.at)}
+    if asked.truth is not None or not len(decision.places):
+        return None
+    return {"place": int(decision.places[asked.box or 0])}
 
 
 def _drawn(image: Pixels, decision: Decision, answers: tuple[Life | Verdict, ...]) -> Pixels:

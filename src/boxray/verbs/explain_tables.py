@@ -10,27 +10,12 @@ from rich.tree import Tree
 from boxray.explain import Life, Verdict
 from boxray.explain.counterfactual import Change, Counterfactual
 from boxray.explain.decision import Box, Said
+from boxray.explain.misses import KILLERS
 from boxray.explain.origin import Origin
 from boxray.verbs.explain import ExplainReport
 from boxray.verbs.terminal import shown
 
 MOST_BEATEN = 5
-
-KILLERS = {
-    "reachable": "no row could say a box that overlaps it by half",
-    "proposed": "no proposal of the first stage overlaps it by half",
-    "proposal_score": "what the first stage would propose there scores below its threshold",
-    "proposal_limit": "the proposals there do not enter the first stage's suppression",
-    "proposal_suppression": "the proposals there were suppressed by better ones",
-    "proposal_max_detections": "the proposals there are beyond the number looked at again",
-    "localised": "no box overlaps it by half",
-    "named": "boxes lie there, but say another class",
-    "score": "no score reaches the threshold",
-    "limit": "not among the candidates that enter suppression",
-    "suppression": "suppressed by a better box",
-    "max_detections": "beyond the number of detections shown",
-    "matched": "its detections were claimed by other objects",
-}
 
 
 def explanation(report: ExplainReport) -> list[RenderableType]:
@@ -39,12 +24,15 @@ def explanation(report: ExplainReport) -> list[RenderableType]:
         _life(one) if isinstance(one, Life) else _verdict(one) for one in report.answers
     ]
     if not parts:
-        parts.append(f"{shown(str(report.path))} has no annotated object.")
+        nothing = "has no annotated object" if report.asked_for_truths else "shows no detection"
+        parts.append(f"{shown(str(report.path))} {nothing}.")
     if report.asked_for_truths:
         found = sum(isinstance(one, Verdict) and one.killer is None for one in report.answers)
         parts.append(f"{found} of {len(report.answers)} objects found.")
     if report.picture is not None:
         parts.append(f"Drawn in {shown(str(report.picture))}")
+    if report.page is not None:
+        parts.append(f"Page in {shown(str(report.page))}")
     return parts
 
 

@@ -19,17 +19,22 @@ def drawn_name(picture: Path, what: str) -> str:
 
 
 def check_new_file(
-    output: Path, suffix: str, roots: Iterable[Path], *, may_replace: bool = False
+    output: Path,
+    suffix: str,
+    roots: Iterable[Path],
+    *,
+    may_replace: bool = False,
+    option: str = "--output",
 ) -> None:
     """Raise SettingError unless `output` may be written: with this ending, outside the data."""
     if output.suffix.lower() != suffix:
-        raise SettingError(f"--output {output}: expected a file that ends in {suffix}.")
+        raise SettingError(f"{option} {output}: expected a file that ends in {suffix}.")
     if output.exists() and not may_replace:
-        raise SettingError(f"--output {output} exists. Choose another, or add --overwrite.")
+        raise SettingError(f"{option} {output} exists. Choose another, or add --overwrite.")
     for root in roots:
         if output.resolve().is_relative_to(root.resolve()):
             raise SettingError(
-                f"--output {output} lies inside the data {root}. Choose a place outside it."
+                f"{option} {output} lies inside the data {root}. Choose a place outside it."
             )
 
 
