@@ -2,15 +2,14 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
 from boxray import data
 from boxray.data import synthetic
 from boxray.inspection import browse
+from page.browser import chromium
 
-CHROMIUM = Path("/usr/bin/chromium")
 NASTY = "<img src=x onerror=alert(1)>"
 
 
@@ -45,17 +44,13 @@ def test_a_limit_chooses_evenly_and_says_so(dataset):
 
 
 def test_the_filters_work_and_names_are_text(dataset, tmp_path):
-    sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-    if not CHROMIUM.exists():
-        pytest.skip(f"needs {CHROMIUM}")
     (tmp_path / "page.html").write_text(browse.page(dataset), "utf-8")
     with_nasty = sum(
         NASTY in [dataset.classes[label] for label in sample.truths.labels.tolist()]
         for sample in dataset.samples
     )
     complaints: list[str] = []
-    with sync_api.sync_playwright() as player:
-        browser = player.chromium.launch(executable_path=str(CHROMIUM), args=["--no-sandbox"])
+    with chromium() as browser:
         shown = browser.new_page()
         shown.on("console", lambda message: complaints.append(message.text))
         shown.on("dialog", lambda dialog: complaints.append(dialog.message))
@@ -67,5 +62,4 @@ def test_the_filters_work_and_names_are_text(dataset, tmp_path):
         shown.locator(".picture").first.click()
         assert NASTY in shown.locator("dialog td").first.inner_text()
         assert 0 == shown.locator("img[src=x]").count()
-        browser.close()
     assert [] == complaints
