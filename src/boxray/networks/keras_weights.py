@@ -79,7 +79,7 @@ def load_keras(network: nn.Module, layers: Layers) -> None:
                 module.weight.fill_(1.0)
         for name, place in places.items():
             value = found[name]
-            place.tensor.copy_(torch.from_numpy(value.transpose(AXES[value.ndim])))
+            place.tensor.copy_(torch.from_numpy(value.transpose(AXES[value.ndim]).copy()))
 
 
 def _places(network: nn.Module, numbers: dict[str, int]) -> dict[str, Place]:
