@@ -159,6 +159,31 @@ def test_a_lost_object_can_be_clicked_in_the_picture(browser, tmp_path):
     assert [] == complaints
 
 
+def test_a_point_without_a_box_names_the_score_that_brings_one(browser, tmp_path):
+    chance = np.random.default_rng(4)
+    helped = 0
+    for seed in (0, 5, 11):
+        decision, _ = asked(seed)
+        shown, complaints = opened(browser, tmp_path, decision)
+        for x, y in chance.uniform((0, 0), (200, 120), (6, 2)).tolist():
+            at = explain.at_point(decision, x, y)
+            if isinstance(at, explain.Life):
+                continue
+            change = at.counterfactual and at.counterfactual.score_threshold
+            value = change.score_threshold.value if change else 0.0
+            told = shown.evaluate("(point) => scoreThatFinds(state.decision, point)", [x, y])
+            assert told == (value if value >= 0.01 else None)
+            if told is not None:
+                shown.evaluate("(point) => ask({ point })", [x, y])
+                shown.get_by_role("button", name="Turn them").click()
+                assert "Decoded" in shown.locator("#answer").inner_text()
+                shown.locator("#reset").click()
+                helped += 1
+        assert [] == complaints
+        shown.close()
+    assert helped
+
+
 def test_two_stages_are_told_through_the_proposals(browser, tmp_path):
     killers = set()
     for seed in range(6):

@@ -181,6 +181,22 @@ function adviceOf(view, { counterfactual, proposing }) {
   ];
 }
 
+// Of a point, what the browser finds out by trying.
+function pointAdvice(view, point) {
+  const score = scoreThatFinds(view.decision, point);
+  if (score === null) return [];
+  const line = make("p", "", `score_threshold <= ${rounded(score, Math.floor)} `);
+  line.append(turnButton(view, { ...view.decision.thresholds, score_threshold: score }));
+  return [part("A box would lie here with", line)];
+}
+
+function turnButton(view, thresholds) {
+  const button = make("button", "", "Turn them");
+  button.type = "button";
+  button.addEventListener("click", () => view.turn(thresholds));
+  return button;
+}
+
 function changesPart(view, heading, answer, canTurn) {
   if (!answer) return [];
   const changes = ["score_threshold", "iou_threshold", "pair"].map((name) => answer[name]).filter(Boolean);
@@ -199,14 +215,11 @@ function adviceLine(view, change, canTurn) {
   const line = make("p", "", `${knobs.join(" and ")} (${change.appears} more shown, ${change.vanishes} fewer) `);
   const lowest = change.score_threshold && change.score_threshold.value < view.page.floor;
   if (!canTurn || !view.page.live || lowest) return line;
-  const button = make("button", "", "Turn them");
-  button.type = "button";
-  button.addEventListener("click", () => view.turn({
+  line.append(turnButton(view, {
     ...view.page.thresholds,
     ...(change.score_threshold ? { score_threshold: change.score_threshold.value } : {}),
     ...(change.iou_threshold ? { iou_threshold: change.iou_threshold.value } : {}),
   }));
-  line.append(button);
   return line;
 }
 

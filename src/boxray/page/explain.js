@@ -67,7 +67,7 @@ function answerTo(asked, decision) {
     ...(page.complete ? [] : [`Counted among candidates of score ${page.floor.toPrecision(2)} and more.`]),
     ...(page.two_stages ? ["What the first stage proposed is told of annotated objects only."] : []),
   ];
-  return [...deathOf(view, told, []), ...partly.map((line) => make("p", "quiet", line))];
+  return [...deathOf(view, told, pointAdvice(view, asked.point)), ...partly.map((line) => make("p", "quiet", line))];
 }
 
 function provenanceOf(asked) {

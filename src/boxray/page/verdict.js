@@ -205,3 +205,19 @@ function life(decision, place) {
 
 // The place of the smallest kept box around a point of the image, -1 for none.
 const placeAt = ({ shown }, point) => smallestAround({ box: null, point }, shown);
+
+const MOST_TRIED = 60; // scores, nearest first
+
+// The highest score_threshold below the present one at which a box lies around the point, found by
+// trying; null if none does. Where scores are lowered or averaged, it is not looked for.
+function scoreThatFinds(decision, point) {
+  const { page, thresholds } = decision;
+  if (!page.live || !["greedy", "diou"].includes(thresholds.method)) return null;
+  const target = { box: null, point };
+  const least = single(thresholds.score_threshold);
+  const around = places(page.table.scores.length)
+    .filter((one) => page.table.scores[one] < least && page.table.scores[one] >= page.floor && overlapWith(target, page.shown[one]) >= ENOUGH)
+    .map((one) => page.table.scores[one]);
+  const values = [...new Set(around)].sort((a, b) => b - a).slice(0, MOST_TRIED);
+  return values.find((score_threshold) => placeAt(decide(page, { ...thresholds, score_threshold }), point) >= 0) ?? null;
+}
