@@ -15,6 +15,7 @@ import numpy as np
 
 from boxray.boxes import iou, sigmoid
 from boxray.coders.anchor_deltas import AnchorDeltas, ProposalDeltas, deltas_between
+from boxray.coders.listed_boxes import ListedBoxes, listed
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.detectors import OneStage, TwoStage
 from boxray.engines.recorded import Recorded
@@ -251,6 +252,17 @@ class Two(Case):
         return "localised"
 
 
+@dataclass(frozen=True)
+class Listed(Two):
+    """Two stages of which the first is a list: R-CNN. first: four edges and a logit per row."""
+
+    def first_box(self, row: int) -> tuple[float, ...]:
+        return tuple(self.first[row, :4].tolist())
+
+    def first_where(self, row: int) -> dict:
+        return {"level": 0, "proposal": row, "of": len(self.first)}
+
+
 def moved_by_hand(scaled, start) -> tuple[float, ...]:
     """Deltas, already divided by their weights, from a box, cut off by the canvas."""
     tx, ty, tw, th = scaled
@@ -368,4 +380,32 @@ def two(seed: int, method: str = "greedy", **thresholds) -> Two:
     return Two(detector, truths, saying.refine((), proposals), proposals, first)
 
 
-FAMILIES: dict[str, Callable[..., Case]] = {"one stage": grid, "two stages": two}
+def listed_first(seed: int, method: str = "greedy", **thresholds) -> Listed:
+    """A list of boxes, some of them near objects, and a second stage that mostly knows them."""
+    chance = np.random.default_rng(seed)
+    objects, labels, truths = planted(chance)
+    low = chance.uniform((0, 0), (120, 60), (60, 2))
+    boxes = np.concatenate([low, low + chance.uniform(8, 36, (60, 2))], 1)
+    beside = chance.choice(60, 6 * len(objects), replace=False)
+    boxes[beside] = np.repeat(objects, 6, 0) + chance.normal(0, 4, (len(beside), 4))
+    boxes[:, 2:] = np.maximum(boxes[:, 2:], boxes[:, :2] + 4)
+    raw = listed(boxes)
+    limits = Thresholds(
+        score_threshold=float(chance.choice([0.0, 0.5])),
+        iou_threshold=float(chance.choice([0.5, 1.0])),
+        limit_before=int(chance.choice([30, 1000])),
+        max_detections=int(chance.choice([6, 20, 300])),
+    )
+    second = ProposalDeltas(len(CLASSES))
+    saying = Saying(raw, objects, labels, second, seed)
+    final = knobs(chance, method, thresholds)
+    detector = TwoStage(saying, ListedBoxes(), limits, second, CLASSES, CANVAS_HW, final)
+    proposals = detector.detect_array(IMAGE).proposals.boxes
+    return Listed(detector, truths, saying.refine((), proposals), proposals, raw[0][:, :, 0].T)
+
+
+FAMILIES: dict[str, Callable[..., Case]] = {
+    "one stage": grid,
+    "two stages": two,
+    "R-CNN": listed_first,
+}
