@@ -6,7 +6,9 @@ from PIL import Image
 
 import tiny_model
 from boxray import bundle, explain
+from boxray.explain.stages import PROPOSAL_STAGES, TWO_STAGES
 from boxray.records import Sample, Truths
+from contracts.families import CLASSES, IMAGE, found_by, two
 
 NAMES = (*tiny_model.CLASSES, "whale")
 
@@ -83,3 +85,20 @@ def test_the_worst_images_come_first(fallen):
     lost = [count for _, count in fallen.worst]
     assert lost == sorted(lost, reverse=True)
     assert sum(lost) == fallen.truths - fallen.outcomes["found"]
+
+
+def test_of_two_stages_the_losses_of_the_first_are_columns_of_their_own(tmp_path):
+    Image.fromarray(IMAGE).save(tmp_path / "photo.png")
+    lost = set()
+    for seed in range(12):
+        one = two(seed)
+        sample = Sample(tmp_path / "photo.png", IMAGE.shape[:2], one.truths)
+        fallen = explain.waterfall(one.detector, [sample], CLASSES)
+        assert ("found", "unreadable", *TWO_STAGES) == tuple(fallen.outcomes)
+        assert len(one.truths) == fallen.truths == sum(fallen.outcomes.values())
+        assert (
+            sum(number >= 0 for number in found_by(one.detections(), one.truths))
+            == (fallen.outcomes["found"])
+        )
+        lost |= {name for name, count in fallen.outcomes.items() if count}
+    assert lost & set(PROPOSAL_STAGES)

@@ -165,9 +165,9 @@ class YoloGrid:
         rows = hopeful[which]
         height, width = raw[0].shape[-2:]
         grid = self.grid((height * self.strides[0], width * self.strides[0]))
-        cell, stride, prior = self.places(grid, numbers)
+        cell, stride, prior = (of_all[hopeful] for of_all in self.places(grid, numbers))
         return Candidates(
-            boxes=self.boxes(numbers[which, :4], cell[rows], stride[rows], prior[rows]),
+            boxes=self.boxes(numbers[:, :4], cell, stride, prior)[which],  # of each row once
             labels=labels,
             scores=scores[which, labels],
             row=rows,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import islice
 
 import numpy as np
@@ -110,8 +111,16 @@ class _Question:
         return replace(self, decision=self.decision.again(changed))
 
     def with_iou(self, value: float) -> _Question:
+        if value == self.thresholds.iou_threshold:
+            return self
         changed = replace(self.thresholds, iou_threshold=value)
-        return replace(self, decision=self.decision.again(changed))
+        return replace(self, decision=self._suppressing.again(changed))
+
+    @cached_property
+    def _suppressing(self) -> Decision:
+        """The same without those that no suppression reaches: of proposals nearly all there are."""
+        entered = self.decision.candidates.take(self.decision.selection.entered)
+        return replace(self.decision, candidates=entered)
 
     def is_found(self) -> bool:
         boxes = self.decision.shown
@@ -125,7 +134,7 @@ class _Question:
         asked = np.arange(len(found))
         if self.target.label is not None:
             asked = np.flatnonzero(found.labels == self.target.label)
-        overlap = self.target.overlap(decision.drawn[asked])
+        overlap = self.target.overlap(decision.drawn(asked))
         there = asked[overlap >= ENOUGH]
         return np.asarray(there[np.argsort(-found.scores[there], kind="stable")])
 
@@ -191,9 +200,8 @@ def _scores_that_matter(question: _Question) -> Float[Array, "v"]:
     everything = question.decision.everything
     selection, found = everything.selection, everything.candidates
     if question.thresholds.method == "fusion":
-        touching = question.target.overlap(everything.drawn) > 0
-        entered = np.isin(np.arange(len(found)), selection.entered)
-        return np.unique(found.scores[touching & entered])
+        touching = question.target.overlap(everything.drawn(selection.entered)) > 0
+        return np.unique(found.scores[selection.entered[touching]])
     lasting = np.flatnonzero(selection.fate == Fate.KEPT)
     there = np.intersect1d(question.answering(everything), lasting)
     return np.unique(found.scores[there] - selection.score_lost[there])

@@ -79,10 +79,9 @@ class Decision:
         """The boxes that selection kept, best first, in image pixels."""
         return self.in_image(self.selection.boxes)
 
-    @cached_property
-    def drawn(self) -> Float[Array, "n 4"]:
-        """The boxes of all candidates in image pixels."""
-        return self.in_image(self.candidates.boxes)
+    def drawn(self, which: Int[Array, "c"]) -> Float[Array, "c 4"]:
+        """The boxes of these candidates in image pixels."""
+        return self.in_image(self.candidates.boxes[which])
 
     def keys(self) -> Int[Array, "n"]:
         """A number for each candidate that it keeps whatever the thresholds: its row and class."""

@@ -134,7 +134,7 @@ def _sets(
     found = everything.candidates
     candidates = _asked(decision, target)
     row = found.row[candidates]
-    answers = target.overlap(everything.drawn[candidates]) >= ENOUGH
+    answers = target.overlap(everything.drawn(candidates)) >= ENOUGH
     place = here(decision, _keys(decision, candidates))
     carrier, carried = _carried(decision, place, target)
     localised = answers | carried
