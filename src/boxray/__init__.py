@@ -7,7 +7,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
+
+# before anything imports onnxruntime: from 1.29 on it reports its use to its makers, and keeps a
+# number for this device, unless it is told not to; who wants that sets the variable to 0
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from boxray.bundle import load as load

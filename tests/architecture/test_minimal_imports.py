@@ -1,8 +1,10 @@
 """Running and explaining a model takes numpy, Pillow and onnxruntime: nothing else is imported."""
 
 import json
+import os
 import subprocess
 import sys
+import textwrap
 
 from architecture.source import modules
 
@@ -59,3 +61,18 @@ def test_every_core_module_imports_without_torch_and_its_company():
 def test_import_boxray_loads_neither_numpy_nor_anything_heavier():
     code = "import sys, boxray; print({'numpy', 'PIL', 'onnxruntime', 'torch'} & set(sys.modules))"
     assert "set()" == run(code)
+
+
+def test_detecting_reports_to_nobody_and_leaves_nothing_at_home(tmp_path):
+    program = """
+    import numpy, boxray
+    boxray.load("default", threads=1).detect(numpy.zeros((64, 64, 3), numpy.uint8))
+    print("done")
+    """
+    home = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    home.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, env=home
+    )
+    assert ("done\n", "") == (done.stdout, done.stderr)
+    assert [] == list(tmp_path.iterdir())
