@@ -233,6 +233,7 @@ def _traced(
             output_names=outputs,
             dynamic_axes=axes,
             opset_version=OPSET,
+            do_constant_folding=False,  # it would store a reshaped weight under no name of ours
             dynamo=False,
         )
     return onnx.load_from_string(buffer.getvalue())
