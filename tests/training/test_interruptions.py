@@ -71,6 +71,7 @@ def test_trainings_killed_at_random_moments_end_as_if_nothing_had_happened(tmp_p
         ],
         capture_output=True,
         text=True,
+        timeout=300,
     )
     assert 0 == done.returncode, done.stderr
     found = json.loads(summary.read_text())

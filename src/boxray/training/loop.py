@@ -21,6 +21,7 @@ from boxray.training.pictures import (
     Batch,
     TrainingPictures,
     collate,
+    end_with_the_training,
     free_memory_bytes,
 )
 from boxray.training.preparation import Prepared
@@ -161,6 +162,7 @@ def loader_of(training: Training, *, first: bool = False) -> Iterator[Batch]:
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,
+        worker_init_fn=end_with_the_training,
     )
     return iter(loader)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from multiprocessing.connection import wait
 
 import numpy as np
 import torch
@@ -132,3 +135,19 @@ def box_sizes(dataset: Dataset, canvas_hw: tuple[int, int]) -> Float[np.ndarray,
         placed = images.place(sample.size_hw, canvas_hw).to_canvas(truths.boxes)
         sizes.append((placed[:, 2:] - placed[:, :2])[truths.taught])
     return np.concatenate(sizes)
+
+
+def end_with_the_training(_worker: int) -> None:
+    """Let this worker end when the training's process does, however that dies.
+
+    torch's own watch is on the process that forked this one. With `forkserver`, Python 3.14's way,
+    that one lives on: both would wait for ever, and keep the training's output open.
+    """
+    trainer = multiprocessing.parent_process()
+    assert trainer is not None  # a worker has one
+
+    def watch() -> None:
+        wait([trainer.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
