@@ -97,7 +97,7 @@ class TestTheRun:
     def test_it_leaves_what_the_design_says(self, run):
         expected = {"settings.json", "split.json", "metrics.jsonl", "curves.png", "report.html"}
         expected |= {"last.safetensors", "previous.safetensors", "best.safetensors"}
-        expected |= {"model.onnx", ".lock"}
+        expected |= {"model.onnx", ".lock", "provenance.json"}
         assert expected == {path.name for path in run.iterdir()}
 
     def test_it_was_validated_as_often_as_asked(self, run):
