@@ -16,7 +16,7 @@ HEAVY = [
 LEARNING = [
     *("boxray.networks", "boxray.losses", "boxray.assignment", "boxray.augmentation"),
     *("boxray.training", "boxray.preflight", "boxray.export", "boxray.recipes"),
-    "boxray.engines.pytorch",
+    *("boxray.engines.pytorch", "boxray.explain.training"),
 ]
 
 BLOCKED_IMPORTS = """

@@ -176,6 +176,23 @@ class TestFocal:
         assert torch.isfinite(logits.grad).all()
 
 
+@every_loss
+def test_the_lessons_sum_to_exactly_the_loss_and_each_names_its_truth(loss, classes):
+    coder, wanted = coder_of(classes), [ONE, EMPTY, IGNORED]
+    raw = raw_of(coder, len(wanted))
+    torch.manual_seed(0)  # of the sample
+    terms = loss(raw, wanted, coder)
+    torch.manual_seed(0)
+    lessons = loss.lessons(raw, wanted, coder)
+    for name, term in terms.items():
+        assert term == torch.stack([one.terms[name].values.sum() for one in lessons]).sum()
+    box = next(name for name in terms if "box" in name)
+    assert {0} == set(lessons[0].terms[box].truths.tolist())
+    assert not len(lessons[1].terms[box].rows)
+    told = next(one for name, one in lessons[2].terms.items() if name != box)
+    assert not set(told.rows.tolist()) & set(torch.where(lessons[2].ignored)[0].tolist())
+
+
 def test_smooth_l1_is_a_parabola_that_goes_over_into_a_line():
     # β = ½: at ¼ it is ½·(1/16)/½ = 1/16; at 2 it is 2 - ¼
     said, wanted = torch.tensor([[0.25, 2.0, 0.0, 0.0]]), torch.zeros(1, 4)

@@ -69,6 +69,20 @@ def test_an_image_without_truths_trains_without_nan(loss, targets):
 
 
 @every_loss
+def test_the_lessons_sum_to_exactly_the_loss_and_each_names_its_truth(loss):
+    raw, targets = raw_of(3), [random_targets(3, 4), EMPTY, random_targets(5, 1)]
+    terms, lessons = loss(raw, targets, CODER), loss.lessons(raw, targets, CODER)
+    assert len(targets) == len(lessons)
+    for name, term in terms.items():
+        assert term == torch.stack([one.terms[name].values.sum() for one in lessons]).sum()
+    for lesson, target in zip(lessons, targets, strict=True):
+        for told in lesson.terms.values():
+            assert len(told.rows) == len(told.truths) == len(told.values)
+        assert set(range(len(target.boxes))) == set(lesson.terms["box"].truths.tolist())
+        assert (lesson.terms["objectness"].values[lesson.ignored] == 0).all()
+
+
+@every_loss
 def test_following_the_gradient_on_one_batch_brings_every_term_down(loss):
     raw = raw_of(2)
     targets = [random_targets(3, 4), random_targets(4, 2)]

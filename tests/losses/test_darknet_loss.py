@@ -129,6 +129,19 @@ def test_images_without_truths_are_finite_and_teach_silence_only(loss, coder):
 
 
 @EVERY_LOSS
+@pytest.mark.parametrize("seen", [0, None])
+def test_the_lessons_sum_to_exactly_the_loss(loss, coder, seen):
+    wanted = [targets((20, 24, 17, 18, 1), (70, 40, 33, 26, 2)), targets()]
+    raw = raw_of(coder, 2)
+    lessons = loss.lessons(raw, wanted, coder, seen=seen)
+    for name, term in loss(raw, wanted, coder, seen=seen).items():
+        assert term == torch.stack([one.terms[name].values.sum() for one in lessons]).sum()
+    assert {0, 1} == set(lessons[0].terms["class"].truths.tolist())
+    assert not len(lessons[1].terms["class"].rows)
+    assert (lessons[0].terms["objectness"].values[lessons[0].ignored] == 0).all()
+
+
+@EVERY_LOSS
 def test_following_the_gradient_finds_the_truths(loss, coder):
     wanted = [targets((20, 24, 17, 18, 1), (70, 40, 33, 26, 2)), targets((50, 30, 60, 44, 0))]
     raw = [level.requires_grad_() for level in raw_of(coder, 2)]

@@ -29,6 +29,12 @@ Truth = Annotated[
         "--truth", metavar="DATA", help="Each object that this data set marks in the picture."
     ),
 ]
+Training = Annotated[
+    bool,
+    typer.Option(
+        "--training", help="With --truth: what the picture teaches, row by row and term by term."
+    ),
+]
 
 
 @app.command(
@@ -37,6 +43,7 @@ Truth = Annotated[
     "boxray explain photo.jpg --box 0\n"
     "boxray explain photo.jpg --at 120,80 --json\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n"
+    "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --training --seed 1 --output why\n"
     "boxray explain photo.jpg --html photo.html\n",
 )
 def _explain(
@@ -49,6 +56,8 @@ def _explain(
     ] = None,
     at: At = None,
     truth: Truth = None,
+    training: Training = False,
+    seed: options.Seed = None,
     model: options.Model = "default",
     output: options.Output = None,
     html: Html = None,
@@ -73,33 +82,42 @@ def _explain(
 
     Of a box: the cell and prior it came from, the raw numbers, the decoding written out, and whom
     it beat. Of a miss: the stage that lost it, who came closest, and which threshold would help.
+    With --training: which rows answer for which object and what each term of the loss came to, of
+    the picture as it is or, with --seed, augmented.
     With --output a drawing is put there. With --html a page is: click a box, an object or any
     place to learn why, move sliders to decide again, lay cells and priors over the picture.
     """
     from boxray.data import Manner
-    from boxray.verbs import explain, explain_tables, running, terminal
+    from boxray.verbs import explain, explain_tables, explain_training, running, terminal
 
     manner = Manner.asked(
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,
     )  # fmt: skip
+    how = running.Running(
+        model=model, size=size, threads=threads, device=device, score_threshold=score_threshold,
+        iou_threshold=iou_threshold, max_detections=max_detections, method=method,
+        suppress_within=suppress_within,
+    )  # fmt: skip
+    if training or seed is not None:
+        _only_with_truths(training, truth, (box, at, html))
+        assert truth is not None
+        taught = explain_training.explain_training(
+            image, truth, how, seed=seed, output=output, overwrite=overwrite, manner=manner
+        )
+        terminal.deliver(taught.to_dict(), explain_training.explanation(taught), as_json)
+        return DONE
+    question = explain.Question(box=box, at=at, truth=truth, manner=manner)
     report = explain.explain_image(
-        image,
-        running.Running(
-            model=model,
-            size=size,
-            threads=threads,
-            device=device,
-            score_threshold=score_threshold,
-            iou_threshold=iou_threshold,
-            max_detections=max_detections,
-            method=method,
-            suppress_within=suppress_within,
-        ),
-        explain.Question(box=box, at=at, truth=truth, manner=manner),
-        output=output,
-        html=html,
-        overwrite=overwrite,
+        image, how, question, output=output, html=html, overwrite=overwrite
     )
     terminal.deliver(report.to_dict(), explain_tables.explanation(report), as_json)
     return DONE
+
+
+def _only_with_truths(training: bool, truth: Path | None, others: tuple[object, ...]) -> None:
+    if not training or truth is None or others != (None,) * len(others):
+        raise typer.BadParameter(
+            "it needs --truth DATA, --seed goes only with it, and --box, --at and --html do not.",
+            param_hint="--training",
+        )

@@ -14,6 +14,7 @@ from torch.nn import functional
 from boxray.assignment import Assignment, Targets, assign, one_hot
 from boxray.boxes import paired_giou, paired_iou
 from boxray.coders.yolo_grid import YoloGrid
+from boxray.losses.lesson import NO_TRUTH, Lesson, Told, summed
 
 
 @runtime_checkable
@@ -27,6 +28,16 @@ class Loss(Protocol):
         coder: Any,  # each loss knows the numbers of one kind of coder
     ) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms, finite on images without truths."""
+
+
+@runtime_checkable
+class Teacher(Protocol):
+    """A loss that tells where its terms come from; they are the sums of its lessons."""
+
+    def lessons(
+        self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: Any
+    ) -> list[Lesson]:
+        """For each image what every row is told, and for the sake of which truth."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,12 @@ class GridLoss:
         self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: YoloGrid
     ) -> dict[str, Float[Tensor, ""]]:
         """The weighted terms for a batch; their sum is what is stepped."""
+        return summed(self.lessons(raw, targets, coder))
+
+    def lessons(
+        self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: YoloGrid
+    ) -> list[Lesson]:
+        """For each image what every row is told, and for the sake of which truth."""
         size_hw = raw[0].shape[-2] * coder.strides[0], raw[0].shape[-1] * coder.strides[0]
         grid = coder.grid(size_hw)
         numbers = coder.flatten(tuple(raw))
@@ -60,15 +77,8 @@ class GridLoss:
             for t, n, b in zip(targets, numbers.detach(), boxes.detach(), strict=True)
         ]
         positives = max(1, sum(len(a.rows) for a in assignments))
-        terms = [
-            self._image(*image) for image in zip(numbers, boxes, targets, assignments, strict=True)
-        ]
-        box, objectness, classification = torch.stack([torch.stack(t) for t in terms]).sum(0)
-        return {
-            "box": self.box * box / positives,
-            "objectness": self.objectness * objectness / positives,
-            "class": self.classification * classification / positives,
-        }
+        images = zip(numbers, boxes, targets, assignments, strict=True)
+        return [self._image(*image).times(1 / positives) for image in images]
 
     def _image(
         self,
@@ -76,8 +86,8 @@ class GridLoss:
         boxes: Float[Tensor, "rows 4"],
         targets: Targets,
         assignment: Assignment,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Sums over one image: 1 - GIoU, objectness, class."""
+    ) -> Lesson:
+        """1 - GIoU, objectness and class of one image, weighted and not yet divided."""
         said = boxes[assignment.rows]
         truth = targets.boxes[assignment.truths]
         labels = targets.labels[assignment.truths]
@@ -86,13 +96,20 @@ class GridLoss:
         asked = ~assignment.ignored
         asked[assignment.rows] = True
         class_logits = numbers[assignment.rows, 5:]
-        return (
-            (1 - paired_giou(said, truth)).sum(),
-            (quality_focal(numbers[:, 4], wanted, self.focus) * asked).sum(),
-            functional.binary_cross_entropy_with_logits(
-                class_logits, one_hot(labels, class_logits.shape[1]), reduction="sum"
-            ),
+        classification = functional.binary_cross_entropy_with_logits(
+            class_logits, one_hot(labels, class_logits.shape[1]), reduction="none"
         )
+        objectness = quality_focal(numbers[:, 4], wanted, self.focus) * asked
+        every = torch.arange(len(numbers), device=numbers.device)
+        owners = torch.full_like(every, NO_TRUTH)
+        owners[assignment.rows] = assignment.truths
+        rows, truths = assignment.rows, assignment.truths
+        terms = {
+            "box": Told(rows, truths, self.box * (1 - paired_giou(said, truth))),
+            "objectness": Told(every, owners, self.objectness * objectness),
+            "class": Told(rows, truths, self.classification * classification.sum(1)),
+        }
+        return Lesson(terms, ~asked)
 
 
 def quality_focal(

@@ -18,6 +18,7 @@ from boxray.assignment import (
 )
 from boxray.boxes import like, paired_giou
 from boxray.coders.anchor_deltas import AnchorDeltas, ProposalDeltas, deltas_between, moved
+from boxray.losses.lesson import Lesson, Told, summed
 
 SMOOTH_BELOW = 1 / 9  # of a delta's error: Girshick's σ = 3 for proposals, 1/σ²
 
@@ -44,14 +45,19 @@ class AnchorLoss:
         self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: AnchorDeltas
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms "class" and "box" for a batch; their sum is what is stepped."""
+        return summed(self.lessons(raw, targets, coder))
+
+    def lessons(
+        self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: AnchorDeltas
+    ) -> list[Lesson]:
+        """For each image what every anchor is told, and for the sake of which truth."""
         numbers = coder.flatten(tuple(raw))
         anchors = like(coder.anchors(coder.canvas_hw(tuple(raw))).boxes, numbers)
-        terms = [
-            torch.stack(self._image(said, anchors, wanted, coder))
-            for said, wanted in zip(numbers, targets, strict=True)
+        images = zip(numbers, targets, strict=True)
+        return [
+            self._image(said, anchors, wanted, coder).times(1 / len(targets))
+            for said, wanted in images
         ]
-        classification, box = torch.stack(terms).mean(0)
-        return {"class": classification, "box": self.box_weight * box}
 
     def _image(
         self,
@@ -59,19 +65,22 @@ class AnchorLoss:
         anchors: Float[Tensor, "rows 4"],
         targets: Targets,
         coder: AnchorDeltas,
-    ) -> tuple[Tensor, Tensor]:
+    ) -> Lesson:
         match = match_by_overlap(
             targets, anchors, positive=self.positive, negative=self.negative, every_truth=True
         )
         (rows,) = torch.where(match >= 0)
-        asked = match != BETWEEN
+        (asked,) = torch.where(match != BETWEEN)
         wanted = torch.zeros_like(numbers[:, 4:])
         wanted[rows, targets.labels[match[rows]]] = 1.0
-        classification = focal(numbers[asked, 4:], wanted[asked], self.alpha, self.gamma).sum()
+        classification = focal(numbers[asked, 4:], wanted[asked], self.alpha, self.gamma).sum(1)
         truth, said = targets.boxes[match[rows]], numbers[rows, :4]
-        box = self._box(said, truth, anchors[rows], coder)
-        positives = max(1, len(rows))
-        return classification / positives, box / positives
+        box = self.box_weight * self._box(said, truth, anchors[rows], coder)
+        terms = {
+            "class": Told(asked, match[asked], classification),  # BACKGROUND is NO_TRUTH
+            "box": Told(rows, match[rows], box),
+        }
+        return Lesson(terms, match == BETWEEN).times(1 / max(1, len(rows)))
 
     def _box(
         self,
@@ -79,10 +88,10 @@ class AnchorLoss:
         truth: Float[Tensor, "p 4"],
         anchors: Float[Tensor, "p 4"],
         coder: AnchorDeltas,
-    ) -> Float[Tensor, ""]:
+    ) -> Float[Tensor, "p"]:
         if self.beta is None:
             giou: Tensor = paired_giou(moved(said, anchors, coder.weights), truth)
-            return (1 - giou).sum()
+            return 1 - giou
         wanted = deltas_between(truth, anchors, coder.weights)
         return smooth_l1(said, wanted, self.beta)
 
@@ -105,9 +114,15 @@ class ProposalLoss:
         self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: AnchorDeltas
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms "proposal objectness" and "proposal box" for a batch."""
+        return summed(self.lessons(raw, targets, coder))
+
+    def lessons(
+        self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: AnchorDeltas
+    ) -> list[Lesson]:
+        """For each image what the sampled anchors are told, and for the sake of which truth."""
         numbers = coder.flatten(tuple(raw))
         anchors = like(coder.anchors(coder.canvas_hw(tuple(raw))).boxes, numbers)
-        terms, count = [], 0
+        lessons, count = [], 0
         for said, wanted in zip(numbers, targets, strict=True):
             match = match_by_overlap(
                 wanted, anchors, positive=self.positive, negative=self.negative, every_truth=True
@@ -115,13 +130,19 @@ class ProposalLoss:
             asked = balanced_sample(match, self.sampled, self.positive_share)
             rows = asked[match[asked] >= 0]
             objectness = functional.binary_cross_entropy_with_logits(
-                said[asked, 4], (match[asked] >= 0).float(), reduction="sum"
+                said[asked, 4], (match[asked] >= 0).float(), reduction="none"
             )
             truth = deltas_between(wanted.boxes[match[rows]], anchors[rows], coder.weights)
-            terms.append(torch.stack([objectness, smooth_l1(said[rows, :4], truth, SMOOTH_BELOW)]))
+            box = smooth_l1(said[rows, :4], truth, SMOOTH_BELOW)
+            terms = {
+                "proposal objectness": Told(asked, match[asked], objectness),
+                "proposal box": Told(rows, match[rows], box),
+            }
+            left_out = torch.ones_like(match, dtype=torch.bool)
+            left_out[asked] = False
+            lessons.append(Lesson(terms, left_out))
             count += len(asked)
-        objectness, box = torch.stack(terms).sum(0) / max(1, count)
-        return {"proposal objectness": objectness, "proposal box": box}
+        return [lesson.times(1 / max(1, count)) for lesson in lessons]
 
 
 @dataclass(frozen=True)
@@ -176,7 +197,7 @@ class BoxHeadLoss:
         wanted = deltas_between(truths[rows], boxes[rows], coder.weights)
         count = max(1, len(labels))
         classification = functional.cross_entropy(logits, labels, reduction="sum")
-        box = smooth_l1(deltas[rows, labels[rows]], wanted, SMOOTH_BELOW)
+        box = smooth_l1(deltas[rows, labels[rows]], wanted, SMOOTH_BELOW).sum()
         return {"class": classification / count, "box": box / count}
 
 
@@ -195,9 +216,9 @@ def focal(
 
 def smooth_l1(
     said: Float[Tensor, "n 4"], wanted: Float[Tensor, "n 4"], beta: float
-) -> Float[Tensor, ""]:
-    """Sum of ½ e² / β where an error |e| is below β, of |e| - β/2 elsewhere; β = 0 is L1.
+) -> Float[Tensor, "n"]:
+    """Of each row the sum of ½ e² / β for errors |e| below β, |e| - β/2 for others; β = 0 is L1.
 
     Source: Girshick 2015, equation 3, where β is 1.
     """
-    return functional.smooth_l1_loss(said, wanted, beta=beta, reduction="sum")
+    return functional.smooth_l1_loss(said, wanted, beta=beta, reduction="none").sum(1)

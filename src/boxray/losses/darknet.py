@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
@@ -28,6 +28,7 @@ from boxray.boxes import area, centre_size, iou, paired_iou, sigmoid, size_iou
 from boxray.coders.anchors import PriorSizes
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.errors import ModelError
+from boxray.losses.lesson import NO_TRUTH, Lesson, Told, summed
 from boxray.networks.darknet_layers import Layer, Yolo, levels_of
 
 PRIOR_PULL = 0.01  # the weight that draws every box towards its prior at first
@@ -96,24 +97,37 @@ class DarknetLoss:
 
         seen: images learned from so far; None for a network that is past its beginning.
         """
+        return summed(self.lessons(raw, targets, coder, seen=seen))
+
+    def lessons(
+        self,
+        raw: Sequence[Tensor],
+        targets: Sequence[Targets],
+        coder: YoloGrid,
+        *,
+        seen: int | None = None,
+    ) -> list[Lesson]:
+        """For each image what every row is told, and for the sake of which truth."""
         size_hw = raw[0].shape[-2] * coder.strides[0], raw[0].shape[-1] * coder.strides[0]
         numbers = coder.flatten(tuple(raw))
         places = coder.places(coder.grid(size_hw), numbers)
         boxes = coder.boxes(numbers[..., :4].detach(), *places)
-        terms = []
+        lessons = []
         for image, target in enumerate(targets):
             answers = self.assign(target, boxes[image], coder, size_hw)
             last = answers.last()
             wanted = coder.encode(target.boxes[last.truths], last.rows, size_hw)
             share = area(target.boxes[last.truths]) / (size_hw[0] * size_hw[1])
             box = self._box(numbers[image], last.rows, wanted, share)
+            told = Told(last.rows, last.truths, box)
             if seen is not None and seen < self.pull_until:
-                box = box + _pull(numbers[image], last.rows)
-            objectness = self._objectness(numbers[image], boxes[image], target, last)
+                told = _pulled(told, numbers[image])
+            objectness, ignored = self._objectness(numbers[image], boxes[image], target, last)
             classes = self._class(numbers[image], target, answers, coder.softmax)
-            terms.append(torch.stack([box, objectness, classes]))
-        box, objectness, classes = torch.stack(terms).sum(0)
-        return {"box": box, "objectness": objectness, "class": classes}
+            terms = {"box": told, "objectness": objectness}
+            terms["class"] = Told(last.rows, last.truths, classes)
+            lessons.append(Lesson(terms, ignored))
+        return lessons
 
     def _box(
         self,
@@ -121,13 +135,13 @@ class DarknetLoss:
         rows: Int[Tensor, "p"],
         wanted: Float[Tensor, "p 4"],
         share: Float[Tensor, "p"],
-    ) -> Float[Tensor, ""]:
+    ) -> Float[Tensor, "p"]:
         """wanted: the t-values that mean the truths; share: of the canvas that each covers."""
         said, wanted = numbers[rows, :4], wanted.to(numbers.dtype)
         weight = self.box_scale * (SMALL_BOXES - share.to(numbers.dtype))
         centre = excess_entropy(said[:, :2], sigmoid(wanted[:, :2])).sum(1)
         size = (said[:, 2:] - wanted[:, 2:]).square().sum(1) / 2
-        return (weight * (centre + size)).sum()
+        return weight * (centre + size)
 
     def _objectness(
         self,
@@ -135,7 +149,8 @@ class DarknetLoss:
         boxes: Float[Tensor, "rows 4"],
         targets: Targets,
         last: Answers,
-    ) -> Float[Tensor, ""]:
+    ) -> tuple[Told, Bool[Tensor, "rows"]]:
+        """The term, and the rows left alone: near an object that they do not answer for."""
         weight = self.no_object_scale * (last.overlap <= self.ignore_iou).to(numbers.dtype)
         weight[last.rows] = self.object_scale
         wanted = torch.zeros_like(weight)
@@ -143,7 +158,12 @@ class DarknetLoss:
         if self.rescore:
             overlap = paired_iou(boxes[last.rows], targets.boxes[last.truths])
             wanted[last.rows] = overlap.to(numbers.dtype)
-        return (weight * excess_entropy(numbers[:, 4], wanted)).sum()
+        every = torch.arange(len(numbers), device=numbers.device)
+        owners = torch.full_like(every, NO_TRUTH)
+        owners[last.rows] = last.truths
+        left_alone = last.overlap > self.ignore_iou
+        left_alone[last.rows] = False
+        return Told(every, owners, weight * excess_entropy(numbers[:, 4], wanted)), left_alone
 
     def _class(
         self,
@@ -151,16 +171,16 @@ class DarknetLoss:
         targets: Targets,
         answers: Answers,
         softmax: bool,
-    ) -> Float[Tensor, ""]:
+    ) -> Float[Tensor, "p"]:
         last = answers.last()
         logits = numbers[last.rows, 5:]
         if softmax:
             labels = targets.labels[last.truths]
-            return self.class_scale * functional.cross_entropy(logits, labels, reduction="sum")
+            return self.class_scale * functional.cross_entropy(logits, labels, reduction="none")
         # a row may be several truths', and then it is told all of their classes
         mine = (last.rows[:, None] == answers.rows).to(numbers.dtype)
         wanted = (mine @ one_hot(targets.labels[answers.truths], logits.shape[1])).clamp(max=1)
-        return self.class_scale * excess_entropy(logits, wanted).sum()
+        return self.class_scale * excess_entropy(logits, wanted).sum(1)
 
     def assign(
         self,
@@ -245,10 +265,16 @@ def excess_entropy(
     return excess
 
 
-def _pull(numbers: Float[Tensor, "rows numbers"], answering: Int[Tensor, "p"]) -> Float[Tensor, ""]:
-    """Draws the boxes of all rows but those that answer to their cell's middle and their prior."""
-    free = torch.ones(len(numbers), dtype=torch.bool, device=numbers.device)
-    free[answering] = False
+def _pulled(told: Told, numbers: Float[Tensor, "rows numbers"]) -> Told:
+    """Draws the boxes of all other rows to their cell's middle and their prior, too."""
+    alone = torch.ones(len(numbers), dtype=torch.bool, device=numbers.device)
+    alone[told.rows] = False
+    (free,) = torch.where(alone)
     said = numbers[free, :4]
-    centre = excess_entropy(said[:, :2], torch.full_like(said[:, :2], 0.5)).sum()
-    return PRIOR_PULL * (centre + said[:, 2:].square().sum() / 2)
+    centre = excess_entropy(said[:, :2], torch.full_like(said[:, :2], 0.5)).sum(1)
+    values = PRIOR_PULL * (centre + said[:, 2:].square().sum(1) / 2)
+    return Told(
+        torch.cat([told.rows, free]),
+        torch.cat([told.truths, torch.full_like(free, NO_TRUTH)]),
+        torch.cat([told.values, values]),
+    )

@@ -50,7 +50,7 @@ class TrainingPictures(TorchDataset[Item]):
         complaints: list[str] = []
         pictures = [self._picture(index, complaints) for index in order.pictures]
         seen = augment(pictures, order.size_hw, self.augmentation, random)
-        return torch.from_numpy(seen.image).permute(2, 0, 1), _truths(seen), complaints
+        return torch.from_numpy(seen.image).permute(2, 0, 1), truths_of(seen), complaints
 
     def _picture(self, index: int, complaints: list[str]) -> Picture:
         if index in self._cache:
@@ -93,12 +93,13 @@ def letterboxed(pictures: Sequence[Picture], size_hw: tuple[int, int]) -> Batch:
     seen = [letterbox(picture, size_hw)[0] for picture in pictures]
     return (
         torch.from_numpy(np.stack([one.image for one in seen])).permute(0, 3, 1, 2),
-        [_truths(one) for one in seen],
+        [truths_of(one) for one in seen],
         [],
     )
 
 
-def _truths(seen: Picture) -> TruthTensors:
+def truths_of(seen: Picture) -> TruthTensors:
+    """What is taught of a picture as the network sees it, as the loader hands it on."""
     taught = ~seen.ignored
     return (
         torch.from_numpy(seen.boxes[taught]),

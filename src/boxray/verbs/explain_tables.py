@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from rich.console import RenderableType
 from rich.tree import Tree
@@ -64,7 +65,7 @@ def _life(life: Life) -> Tree:
 
 
 def _origin(origin: Origin) -> Tree:
-    tree = Tree(f"came from {_where(origin.where)}")
+    tree = Tree(f"came from {where(origin.where)}")
     if origin.raw:
         raw = ", ".join(f"{name} {value:.4f}" for name, value in origin.raw.items())
         tree.add(f"raw: {raw}")
@@ -138,12 +139,13 @@ def _up(value: float) -> str:
 
 
 def _said(said: Said) -> str:
-    return f"{shown(said.label)} {said.score:.4f} of {_where(said.where)}"
+    return f"{shown(said.label)} {said.score:.4f} of {where(said.where)}"
 
 
-def _where(where: dict[str, object]) -> str:
+def where(place: Mapping[str, object]) -> str:
+    """Where a row of the raw output stands, in one line."""
     parts = []
-    for name, value in where.items():
+    for name, value in place.items():
         numbers = value if isinstance(value, list | tuple) else [value]
         parts.append(f"{name} " + ", ".join(f"{number:.4g}" for number in numbers))
     return "; ".join(parts)

@@ -1,0 +1,54 @@
+"""`boxray explain --training`: what a labelled picture teaches the shipped detector."""
+
+import json
+import re
+
+import pytest
+
+from boxray import cli
+from boxray.data.synthetic import make
+
+LABELS = ("person", "car", "dog")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return make(tmp_path / "shapes", images=5, seed=3, classes=LABELS)
+
+
+def first(pictures):
+    return sorted((pictures / "JPEGImages").iterdir())[0]
+
+
+def test_every_term_is_told_by_object_and_background(pictures, capfd, tmp_path):
+    words = ["--truth", str(pictures), "--training", "--seed", "1", "--json"]
+    words += ["--output", str(tmp_path / "why")]
+    assert 0 == cli.run(["explain", str(first(pictures)), *words])
+    told = json.loads(capfd.readouterr().out)
+    assert "boxray.explain.training/1" == told["schema"]
+    assert told["truths"]
+    for truth in told["truths"]:
+        assert "taught" == truth["fate"]
+        assert truth["label"] in LABELS
+        for name, value in truth["terms"].items():
+            rows = sum(row["terms"].get(name, 0) for row in truth["answering"])
+            assert value == pytest.approx(rows, abs=1e-5)
+    for name, value in told["terms"].items():
+        parts = [one["terms"][name] for one in told["truths"]] + [told["background"][name]]
+        assert value == pytest.approx(sum(parts), rel=1e-4)
+    assert (tmp_path / "why" / f"{first(pictures).stem}.taught.png").is_file()
+
+
+@pytest.mark.parametrize("words", [["--training"], ["--seed", "1"], ["--training", "--box", "0"]])
+def test_without_truths_it_is_refused(pictures, capfd, words):
+    assert 2 == cli.run(["explain", str(first(pictures)), *words])
+    assert "--truth DATA" in capfd.readouterr().err
+
+
+def test_a_person_reads_short_numbers(pictures, capfd):
+    assert 0 == cli.run(["explain", str(first(pictures)), "--truth", str(pictures), "--training"])
+    out = capfd.readouterr().out
+    assert "told to find it: box " in out
+    assert "are told nothing" in out
+    assert "told that nothing is there: box " in out
+    assert re.search(r"\d\.\d{5}", out) is None
