@@ -22,6 +22,26 @@ class Precision:
 
 
 @dataclass(frozen=True)
+class Integers:
+    """What 8-bit integers cost: the file against the same model before.
+
+    data: the name of the folder; calibrated_on: pictures on which the ranges of numbers were found;
+    images: others, on which AP50 (VOC's) was taken. Of what a person would see on the first of
+    these: pairs of boxes, detections without a partner, and the median differences.
+    """
+
+    data: str
+    calibrated_on: int
+    images: int
+    ap50_before: float
+    ap50: float
+    pairs: int
+    alone: int
+    median_pixels: float
+    median_score: float
+
+
+@dataclass(frozen=True)
 class Certificate:
     """How far the file's detections are from those of its network in torch.
 
@@ -30,7 +50,7 @@ class Certificate:
     trained_score: the same against the weights as they were trained, in single precision; None
     where nobody has them. alone: detections in no pair, since one side suppressed them, or showed
     a rival of nearly the same score: a last digit may decide. weights: the trained ones. torch and
-    onnxruntime: versions.
+    onnxruntime: versions. integers: of a file on 8-bit integers; all else is of the file before.
     """
 
     weights: str
@@ -45,6 +65,7 @@ class Certificate:
     trained_pixels: float | None = None
     trained_score: float | None = None
     precision: Precision | None = None
+    integers: Integers | None = None
 
 
 def written(certificate: Certificate) -> dict[str, Any]:
@@ -54,6 +75,7 @@ def written(certificate: Certificate) -> dict[str, Any]:
 
 def parsed(found: dict[str, Any]) -> Certificate:
     """The certificate of a metadata document, every field checked. Raises ModelError."""
+    found = {"integers": None, **found}  # files older than them say nothing
     _require_fields(found, Certificate, "certificate")
     canvases = found["canvases_hw"]
     if not isinstance(canvases, list) or not all(_is_size(canvas) for canvas in canvases):
@@ -78,6 +100,7 @@ def parsed(found: dict[str, Any]) -> Certificate:
         trained_pixels=trained_pixels,
         trained_score=trained_score,
         precision=None if found["precision"] is None else _precision(table(found, "precision")),
+        integers=None if found["integers"] is None else _integers(table(found, "integers")),
     )
 
 
@@ -86,6 +109,26 @@ def _precision(found: dict[str, Any]) -> Precision:
     both = [found["torch_ap50"], found["file_ap50"]]
     torch_ap50, file_ap50 = numbers(both, "certificate.precision", 2, low=0.0, high=1.0)
     return Precision(words(found, "data"), _count(found, "images"), torch_ap50, file_ap50)
+
+
+def _integers(found: dict[str, Any]) -> Integers:
+    field = "certificate.integers"
+    _require_fields(found, Integers, field)
+    both = [found["ap50_before"], found["ap50"]]
+    ap50_before, ap50 = numbers(both, field, 2, low=0.0, high=1.0)
+    medians = [found["median_pixels"], found["median_score"]]
+    median_pixels, median_score = numbers(medians, field, 2, low=0.0)
+    return Integers(
+        data=words(found, "data"),
+        calibrated_on=_count(found, "calibrated_on"),
+        images=_count(found, "images"),
+        ap50_before=ap50_before,
+        ap50=ap50,
+        pairs=_count(found, "pairs"),
+        alone=_count(found, "alone"),
+        median_pixels=median_pixels,
+        median_score=median_score,
+    )
 
 
 def _require_fields(found: dict[str, Any], kind: type, field: str) -> None:

@@ -40,6 +40,7 @@ def _parameters(content: bytes) -> int | None:
         import onnx
     except ImportError:
         return None
-    floats = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.DOUBLE)
+    kinds = onnx.TensorProto
+    floats = (kinds.FLOAT, kinds.FLOAT16, kinds.DOUBLE, kinds.INT8)
     weights = onnx.load_from_string(content).graph.initializer
     return sum(prod(map(int, weight.dims)) for weight in weights if weight.data_type in floats)

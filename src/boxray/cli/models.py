@@ -14,7 +14,7 @@ from boxray.cli.process import DONE
 app = typer.Typer()
 EXPORT_EXAMPLES = """\b
 boxray export runs/bccd --output bccd.onnx
-boxray export runs/bccd --output bccd.onnx --data bccd
+boxray export runs/bccd --output bccd.onnx --data bccd --int8
 boxray export yolov3.cfg --weights yolov3.weights --classes coco.names --output yolov3.onnx
 boxray export inception_v3.tf_in1k --weights model.safetensors --output inception_v3.onnx
 """
@@ -50,6 +50,10 @@ def _export(
         typer.Option("--data", metavar="DATA", help="Compare AP50 on these pictures, too."),
     ] = None,
     split: options.Split = None,
+    int8: Annotated[
+        bool,
+        typer.Option("--int8", help="On 8-bit integers, calibrated on the train part of --data."),
+    ] = False,
     as_json: options.Json = False,
     overwrite: options.Overwrite = False,
     data_format: options.Format = None,
@@ -70,8 +74,10 @@ def _export(
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,
     )  # fmt: skip
-    if judged_on is None and (split is not None or manner != Manner.asked()):
-        raise typer.BadParameter("--split and how data is read need --data.", param_hint="--data")
+    if judged_on is None and (int8 or split is not None or manner != Manner.asked()):
+        raise typer.BadParameter(
+            "--int8, --split and how data is read need --data.", param_hint="--data"
+        )
     report = export.export(
         model,
         output,
@@ -79,7 +85,7 @@ def _export(
         classes=classes,
         name=name,
         licence=licence,
-        judged_on=None if judged_on is None else export.Judged(judged_on, split, manner),
+        judged_on=None if judged_on is None else export.Judged(judged_on, split, manner, int8),
         overwrite=overwrite,
     )
     terminal.deliver(report.to_dict(), report.summary(), as_json)

@@ -51,6 +51,8 @@ def read_start(name_or_path: str) -> Start:
             f"{label} {kind}; a training can start from a model of one stage, or from "
             f"--start {IMAGENET}."
         )
+    if model.certificate is not None and model.certificate.integers is not None:
+        raise SettingError(f"{label} is on 8-bit integers; start from the model before.")
     return Start(model, export.stored_weights(content))
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boxray import bundle, data
-from boxray.bundle.certificates import Certificate
+from boxray.bundle.certificates import Certificate, Integers
 from boxray.data.classes import ClassMap
 from boxray.errors import SettingError
 from boxray.files import write_atomically
@@ -87,19 +87,33 @@ def certified(certificate: Certificate) -> list[str]:
             f"AP50 on {found.images} pictures of {shown(found.data)}: {found.file_ap50:.4f}, "
             f"in torch {found.torch_ap50:.4f}."
         )
+    if certificate.integers is not None:
+        lines.append(_cost(certificate.integers))
     return lines
+
+
+def _cost(found: Integers) -> str:
+    return (
+        f"On 8-bit integers, their ranges found on {found.calibrated_on} pictures: AP50 on "
+        f"{found.images} others of {shown(found.data)} {found.ap50:.4f}, before "
+        f"{found.ap50_before:.4f}; {found.pairs} pairs of boxes, in the median "
+        f"{found.median_pixels:.2g} pixels and {found.median_score:.1g} of a score apart, "
+        f"{found.alone} without a partner."
+    )
 
 
 @dataclass(frozen=True)
 class Judged:
     """Annotated pictures to compare on, and how they are read.
 
-    split: `test` where there is one, else `val`, if None.
+    split: `test` where there is one, else `val`, if None. int8: write the model on 8-bit integers,
+    their ranges found on the part `train`.
     """
 
     folder: Path
     split: str | None = None
     manner: data.Manner = PLAIN
+    int8: bool = False
 
 
 def export(
@@ -129,6 +143,10 @@ def export(
     described = bundle.describe(source.content, source.label)
     certificate = _compared(source, described, judged_on)
     content = source.content
+    if judged_on is not None and judged_on.int8:
+        assert certificate is not None  # what cannot be compared was refused
+        content = _on_integers(content, described, certificate, judged_on)
+        described, certificate = bundle.describe(content, source.label), None
     if name is not None or licence is not None or certificate is not None:
         content = _restated(content, name, licence, certificate)
         described = bundle.describe(content, source.label)
@@ -180,6 +198,8 @@ def _read(model: str | Path, weights: Path | None, classes: Path | None) -> _Sou
     if not isinstance(described, bundle.Model):
         kind = "a classifier" if isinstance(described, bundle.ClassifierModel) else "an R-CNN"
         return _Source(content, label, folder, unchecked=f"it is {kind}")
+    if described.certificate is not None and described.certificate.integers is not None:
+        return _Source(content, label, folder, unchecked="it is on 8-bit integers, torch is not")
     try:
         from boxray.export.twins import of_file
         from boxray.training.trained import twin_of_run
@@ -224,17 +244,36 @@ def _compared(
                 f"--data {judged_on.folder} compares the file with torch: {source.unchecked}."
             )
         return None
-    from boxray.export import legible
     from boxray.export.certificate import Pictures, certify
 
     if judged_on is None:
         return certify(source.content, source.twin, beside=source.folder)
-    known, seed = described.classes, described.recipe.get("seed")
-    part = judged_part(
-        judged_on.folder, judged_on.split, seeded(judged_on.manner, seed), known, ClassMap(known)
-    )
-    pictures = Pictures(part, legible(judged_on.folder.resolve().name))
+    pictures = Pictures(*_part(described, judged_on))
     return certify(source.content, source.twin, beside=source.folder, dataset=pictures)
+
+
+def _on_integers(
+    content: bytes,
+    described: bundle.AnyModel,
+    certificate: Certificate,
+    judged_on: Judged,
+) -> bytes:
+    from boxray.export.certificate import Pictures
+    from boxray.export.integers import to_integers
+
+    part, name = _part(described, judged_on)
+    manner = seeded(judged_on.manner, described.recipe.get("seed"))
+    seen = manner.read(judged_on.folder, "train", ClassMap(described.classes))
+    return to_integers(content, certificate, seen, Pictures(part, name))
+
+
+def _part(described: bundle.AnyModel, judged_on: Judged) -> tuple[data.Dataset, str]:
+    """The pictures to judge on, and what they are called."""
+    from boxray.export import legible
+
+    known, manner = described.classes, seeded(judged_on.manner, described.recipe.get("seed"))
+    part = judged_part(judged_on.folder, judged_on.split, manner, known, ClassMap(known))
+    return part, legible(judged_on.folder.resolve().name)
 
 
 def _restated(

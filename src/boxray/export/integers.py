@@ -1,0 +1,163 @@
+"""A model file on 8-bit integers: smaller, quicker, and judged before it is let out.
+
+Weights and activations are whole numbers times a scale, one scale for each channel of a weight and
+one for each activation, whose range is what real pictures made of it. The last layers keep their
+precision.
+Source: Jacob et al. 2018 (quantization for integer-arithmetic-only inference), section 2.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
+
+from boxray import bundle, images
+from boxray.bundle.certificates import Certificate, Integers
+from boxray.detectors import OneStage
+from boxray.engines.onnx import INPUT_NAME, METADATA_KEY, OnnxEngine
+from boxray.engines.pytorch import normalise
+from boxray.errors import ModelError, SettingError
+from boxray.evaluation import AnnotatedImages, evaluate
+from boxray.export import with_metadata
+from boxray.export.certificate import Pictures
+from boxray.images import Pixels
+from boxray.metrics.agreement import agree
+from boxray.records import Sample
+
+CALIBRATED_ON = 64  # pictures, spread over those to learn from
+COMPARED = 50  # pictures that are compared box by box
+AP50_LOST = 0.02  # at most
+
+
+def to_integers(
+    content: bytes, certificate: Certificate, seen: AnnotatedImages, judged: Pictures
+) -> bytes:
+    """The same model on 8-bit integers, sealed, its certificate saying what that costs.
+
+    content: a one-stage model; certificate: its own. seen: pictures to find the ranges on, best
+    those that it learned from; judged: others. Raises SettingError for two stages or no picture,
+    ModelError if AP50 falls by more than AP50_LOST.
+    """
+    before = bundle.from_bytes(content, "the model")
+    model = bundle.describe(content, "the model")
+    assert isinstance(model, bundle.Model)
+    if not isinstance(before, OneStage):
+        raise SettingError("--int8 takes one-stage models so far; this one has two stages.")
+    samples = seen.samples[:: max(1, len(seen.samples) // CALIBRATED_ON)][:CALIBRATED_ON]
+    graph = _quantised(content, before, samples)
+    kept = [entry for entry in graph.metadata_props if entry.key != METADATA_KEY]
+    del graph.metadata_props[:]
+    graph.metadata_props.extend(kept)
+    draft = with_metadata(graph, bundle.to_text(model))
+    after = bundle.from_bytes(draft, "the model on integers")
+    assert isinstance(after, OneStage)
+    found = replace(certificate, integers=_compared(before, after, judged, len(samples)))
+    del graph.metadata_props[len(kept) :]
+    return with_metadata(graph, bundle.to_text(replace(model, certificate=found)))
+
+
+class _Canvases(CalibrationDataReader):  # type: ignore[misc]  # it comes without types
+    """What the network is given of some pictures, one at a time."""
+
+    def __init__(self, detector: OneStage, samples: Sequence[Sample]) -> None:
+        self.left = self._inputs(detector, samples)
+
+    @staticmethod
+    def _inputs(detector: OneStage, samples: Sequence[Sample]) -> Iterator[dict[str, np.ndarray]]:
+        engine = detector.engine
+        assert isinstance(engine, OnnxEngine)
+        for sample in samples:
+            canvas: Pixels = images.fit(images.load(sample.path), detector.canvas_hw)[0]
+            pixels = torch.from_numpy(canvas[None]).permute(0, 3, 1, 2)
+            image = normalise(pixels, engine.mean, engine.std).contiguous()
+            yield {INPUT_NAME: image.numpy()}
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        """The next picture, None at the end."""
+        return next(self.left, None)
+
+
+def _quantised(content: bytes, detector: OneStage, samples: Sequence[Sample]) -> onnx.ModelProto:
+    if not samples:
+        raise SettingError("--int8 finds the ranges of numbers on pictures; the data has none.")
+    with tempfile.TemporaryDirectory() as folder:
+        given, ready, small = (Path(folder) / f"{name}.onnx" for name in ("given", "ready", "new"))
+        given.write_bytes(content)
+        # shapes are free, and onnxruntime's own optimiser folds the 16-bit weights' casts
+        quant_pre_process(given, ready, skip_symbolic_shape=True)
+        quantize_static(
+            ready,
+            small,
+            _Canvases(detector, samples),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            nodes_to_exclude=_last_layers(onnx.load(ready)),
+        )
+        return onnx.load(small)
+
+
+def _last_layers(graph: onnx.ModelProto) -> list[str]:
+    """The last convolution before each output, and all behind it, by their names.
+
+    They say sizes and logits: on integers their boxes are off by four times as much, and no
+    quicker (docs/experiments.md).
+    """
+    makers = {name: node for node in graph.graph.node for name in node.output}
+    found: dict[str, None] = {}
+    waiting = [output.name for output in graph.graph.output]
+    while waiting:
+        node = makers.get(waiting.pop())
+        if node is not None:
+            found[node.name] = None
+            waiting += [] if node.op_type == "Conv" else node.input
+    return list(found)
+
+
+def _compared(before: OneStage, after: OneStage, judged: Pictures, calibrated_on: int) -> Integers:
+    """Box by box where a person would see one, and AP50."""
+    agreements = []
+    for sample in judged.images.samples[:COMPARED]:
+        photo = images.load(sample.path)
+        agreements.append(agree(before.detect_array(photo), after.detect_array(photo)))
+    pixels = np.concatenate([one.pixels for one in agreements])
+    score = np.concatenate([one.score for one in agreements])
+    scored = [
+        evaluate(detector, judged.images, protocol="voc", resamples=0)
+        for detector in (before, after)
+    ]
+    ap50_before, ap50 = (one.metrics["AP50"] for one in scored)
+    if ap50_before is None or ap50 is None:
+        raise SettingError(f"{judged.name} has no object of the model's classes.")
+    if ap50 < ap50_before - AP50_LOST:
+        raise ModelError(
+            f"integers are refused: AP50 on {judged.name} falls from {ap50_before:.3f} to "
+            f"{ap50:.3f}, by more than {AP50_LOST:g}. Export without --int8."
+        )
+    return Integers(
+        data=judged.name,
+        calibrated_on=calibrated_on,
+        images=scored[0].images,
+        ap50_before=ap50_before,
+        ap50=ap50,
+        pairs=len(pixels),
+        alone=sum(len(rows) for one in agreements for rows in one.alone),
+        median_pixels=float(np.median(pixels)) if len(pixels) else 0.0,
+        median_score=float(np.median(score)) if len(score) else 0.0,
+    )
