@@ -16,7 +16,7 @@ from PIL import Image
 from boxray import explain, images
 from boxray.boxes import Array
 from boxray.coders.anchor_deltas import ProposalDeltas
-from boxray.explain import Decision, Life, Verdict
+from boxray.explain import Decision, Evidence, Hiding, Life, Verdict
 from boxray.images import Source
 from boxray.protocols import Coder, Engine, StagedEngine
 from boxray.records import Candidates, Detections, Selection, Truths
@@ -109,6 +109,11 @@ class OneStage:
             raw=raw,
         )
 
+    def candidates(self, canvases: UInt8[Array, "n h w 3"], score_floor: float) -> list[Candidates]:
+        """Everything that each of these canvases could mean with at least this score."""
+        raw = self.engine(canvases)
+        return [self.coder.decode(one, score_floor) for one in zip(*raw, strict=True)]
+
     def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
         """The record behind `found`, which this detector said of an image of this size."""
         assert found.candidates is not None  # filled in by detect_array
@@ -137,6 +142,26 @@ class OneStage:
         names: the classes that the truths' labels index, if not the detector's own.
         """
         return explain.of_truths(self._decided(source), truths, names or self.classes)
+
+    def evidence_at(
+        self: Any, source: Source, x: float, y: float, hiding: Hiding | None = None
+    ) -> Evidence:
+        """Which pixels speak for the smallest detection around a point, or for any object there."""
+        image = images.load(source)
+        decision = self.decision(self.detect_array(image), image.shape[:2])
+        (found,) = explain.occlude(self, image, [explain.target_at(decision, x, y)], hiding)
+        return found
+
+    def evidence_truth(
+        self: Any,
+        source: Source,
+        truths: Truths,
+        names: Sequence[str] | None = None,
+        hiding: Hiding | None = None,
+    ) -> tuple[Evidence, ...]:
+        """Which pixels speak for every annotated object, found or not; names as `explain_truth`."""
+        targets = explain.targets_of(truths, names or self.classes, self.classes)
+        return explain.occlude(self, images.load(source), targets, hiding)
 
     def _decided(self: Any, source: Source) -> Decision:
         image = images.load(source)
@@ -185,8 +210,16 @@ class TwoStage:
     detect = OneStage.detect
     explain_at = OneStage.explain_at
     explain_truth = OneStage.explain_truth
+    evidence_at = OneStage.evidence_at
+    evidence_truth = OneStage.evidence_truth
     _decided = OneStage._decided
     with_thresholds = OneStage.with_thresholds
+
+    def candidates(self, canvases: UInt8[Array, "n h w 3"], score_floor: float) -> list[Candidates]:
+        """Everything that each of these canvases could mean with at least this score."""
+        faint = self.with_thresholds(score_threshold=score_floor)
+        found = [faint.detect_array(canvas).candidates for canvas in canvases]
+        return [one for one in found if one is not None]  # detect_array leaves its record
 
     def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
         """The record behind `found`, which this detector said of an image of this size."""

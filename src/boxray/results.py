@@ -16,7 +16,7 @@ from boxray import draw as drawing
 from boxray import explain, images
 from boxray.boxes import Array
 from boxray.errors import MissingExtra, SettingError
-from boxray.explain import Decision, Life
+from boxray.explain import Decision, Evidence, Hiding, Life, Looking
 from boxray.records import Detections
 
 Box: TypeAlias = tuple[float, float, float, float]
@@ -27,7 +27,7 @@ _NOTEBOOK_SIDE = 1600  # pixels; a notebook keeps every picture it shows
 
 
 @runtime_checkable
-class Explainable(Protocol):
+class Explainable(Looking, Protocol):
     """A detector that still knows how it decided."""
 
     def decision(self, found: Detections, size_hw: tuple[int, int]) -> Decision:
@@ -98,6 +98,18 @@ class Result:
         if self.detector is None:
             raise SettingError("a result that no detector made cannot be explained.")
         return explain.of_detection(self.detector.decision(self.detections, self.size_hw), number)
+
+    def evidence(self, number: int, hiding: Hiding | None = None) -> Evidence:
+        """Which pixels speak for detection `number`: hidden at random, many times over.
+
+        Takes as long as some hundred detections. Raises SettingError for a number that none has.
+        """
+        if self.detector is None:
+            raise SettingError("a result that no detector made cannot be explained.")
+        decision = self.detector.decision(self.detections, self.size_hw)
+        target = explain.target_of(decision, number)
+        (found,) = explain.occlude(self.detector, self.image, [target], hiding)
+        return found
 
     def draw(self) -> Image.Image:
         """A copy of the image with its boxes, names and scores on it."""

@@ -272,6 +272,18 @@ class TestTheDeathOfAMiss:
                 assert set(told) <= set(new)
 
 
+@every_family
+def test_the_candidates_of_canvases_are_those_that_were_decided_on(family):
+    one = family(2)
+    expected = one.decision().candidates
+    canvases = np.zeros((1 if isinstance(one, Grid) else 2, *CANVAS_HW, 3), np.uint8)
+    got = one.detector.candidates(canvases, one.detector.thresholds.score_threshold)
+    assert len(canvases) == len(got)  # what a grid says is recorded, as a batch of one
+    for found in got:
+        assert expected.boxes == pytest.approx(found.boxes)
+        assert expected.scores == pytest.approx(found.scores)
+
+
 class TestAPoint:
     @every_family
     def test_a_point_in_a_detection_is_its_life_and_any_other_a_death(self, family):

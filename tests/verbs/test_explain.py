@@ -9,6 +9,7 @@ from PIL import Image
 import tiny_model
 from boxray import bundle
 from boxray.cli import run
+from boxray.explain import Hiding
 from boxray.verbs import explain_tables
 from boxray.verbs.explain import Question, explain_image
 from boxray.verbs.running import Running
@@ -86,6 +87,29 @@ def test_a_drawing_is_put_where_it_is_asked_for(photo, model, tmp_path):
         with Image.open(report.picture) as drawn:
             assert (110, 75) == drawn.size
         assert explain_tables.explanation(report)
+
+
+def test_with_pixels_a_heat_map_and_its_numbers_are_written(photo, model, tmp_path):
+    for folder, question in (("box", {"box": 0}), ("point", {"at": (5.0, 5.0)})):
+        report = explain_image(
+            photo,
+            Running(model=model),
+            Question(**question, hiding=Hiding(most=16)),
+            output=tmp_path / folder,
+        )
+        (evidence,) = report.evidence
+        with Image.open(tmp_path / folder / "photo.pixels.png") as drawn:
+            assert (110, 75) == drawn.size
+        told = json.loads((tmp_path / folder / "photo.pixels.json").read_text())
+        assert "boxray.evidence/1" == told["schema"]
+        assert [evidence.to_dict()] == report.to_dict()["evidence"]
+        assert 16 == told["evidence"][0]["masks"]
+        assert explain_tables.explanation(report)
+    result = bundle.load(model).detect(photo)
+    (box, _, name) = next(iter(result))
+    evidence = result.evidence(0, Hiding(most=16))
+    assert (box, name) == (evidence.box, evidence.label)
+    assert 16 == bundle.load(model).evidence_at(photo, 5.0, 5.0, Hiding(most=16)).masks
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,15 @@ Html = Annotated[
     typer.Option("--html", metavar="FILE", help="A page of one file, in which to ask everything."),
 ]
 
+Box = Annotated[
+    int | None,
+    typer.Option(
+        "--box", parser=options.whole, metavar="N", help="Detection N; 0, the best, if unset."
+    ),
+]
+ShowPixels = Annotated[
+    bool, typer.Option("--pixels", help="Show, too, which pixels speak for it; takes a minute.")
+]
 At = Annotated[
     options.Point | None,
     typer.Option(
@@ -42,22 +51,19 @@ Training = Annotated[
     epilog="\b\n"
     "boxray explain photo.jpg --box 0\n"
     "boxray explain photo.jpg --at 120,80 --json\n"
+    "boxray explain photo.jpg --at 120,80 --pixels --output why\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --training --seed 1 --output why\n"
     "boxray explain photo.jpg --html photo.html\n",
 )
 def _explain(
     image: Annotated[Path, typer.Argument(metavar="IMAGE", help="A picture.")],
-    box: Annotated[
-        int | None,
-        typer.Option(
-            "--box", parser=options.whole, metavar="N", help="Detection N; 0, the best, if unset."
-        ),
-    ] = None,
+    box: Box = None,
     at: At = None,
     truth: Truth = None,
     training: Training = False,
     seed: options.Seed = None,
+    pixels: ShowPixels = False,
     model: options.Model = "default",
     output: options.Output = None,
     html: Html = None,
@@ -85,9 +91,11 @@ def _explain(
     With --training: which rows answer for which object and what each term of the loss came to, of
     the picture as it is or, with --seed, augmented.
     With --output a drawing is put there. With --html a page is: click a box, an object or any
-    place to learn why, move sliders to decide again, lay cells and priors over the picture.
+    place to learn why, move sliders to decide again, lay cells and priors over the picture. With
+    --pixels parts are hidden, many times, to see on which it depends: a heat map and JSON.
     """
     from boxray.data import Manner
+    from boxray.explain import Hiding
     from boxray.verbs import explain, explain_tables, explain_training, running, terminal
 
     manner = Manner.asked(
@@ -99,15 +107,16 @@ def _explain(
         iou_threshold=iou_threshold, max_detections=max_detections, method=method,
         suppress_within=suppress_within,
     )  # fmt: skip
-    if training or seed is not None:
-        _only_with_truths(training, truth, (box, at, html))
+    if training or (seed is not None and not pixels):
+        _only_with_truths(training, truth, (box, at, html, pixels or None))
         assert truth is not None
         taught = explain_training.explain_training(
             image, truth, how, seed=seed, output=output, overwrite=overwrite, manner=manner
         )
         terminal.deliver(taught.to_dict(), explain_training.explanation(taught), as_json)
         return DONE
-    question = explain.Question(box=box, at=at, truth=truth, manner=manner)
+    hiding = Hiding(seed=seed or 0) if pixels else None
+    question = explain.Question(box=box, at=at, truth=truth, manner=manner, hiding=hiding)
     report = explain.explain_image(
         image, how, question, output=output, html=html, overwrite=overwrite
     )
@@ -118,6 +127,7 @@ def _explain(
 def _only_with_truths(training: bool, truth: Path | None, others: tuple[object, ...]) -> None:
     if not training or truth is None or others != (None,) * len(others):
         raise typer.BadParameter(
-            "it needs --truth DATA, --seed goes only with it, and --box, --at and --html do not.",
+            "it needs --truth DATA; --seed goes only with it or --pixels; --box, --at, --html and "
+            "--pixels do not go with it.",
             param_hint="--training",
         )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from boxray.errors import SettingError
 from boxray.explain.decision import Decision
 from boxray.explain.misses import Verdict, verdict
+from boxray.explain.occlusion import Evidence, Hiding, Looking, occlude
 from boxray.explain.origin import Life, life
 from boxray.explain.target import Target, claims, targets_of
 from boxray.explain.waterfall import Waterfall, waterfall
@@ -18,31 +19,63 @@ from boxray.records import Truths
 
 __all__ = [
     "Decision",
+    "Evidence",
+    "Hiding",
     "Life",
+    "Looking",
     "Verdict",
     "Waterfall",
     "at_point",
+    "occlude",
     "of_detection",
     "of_truths",
+    "target_at",
+    "target_of",
+    "targets_of",
     "waterfall",
 ]
 
 
 def of_detection(decision: Decision, number: int) -> Life:
     """The life of one detection. Raises SettingError for a number that none has."""
+    return life(decision, _place(decision, number), number)
+
+
+def target_of(decision: Decision, number: int) -> Target:
+    """One detection as something to look for: SettingError for a number that none has."""
+    return _shown(decision, _place(decision, number))
+
+
+def target_at(decision: Decision, x: float, y: float) -> Target:
+    """The smallest detection around a point as something to look for, else the point itself."""
+    point = _point(decision, x, y)
+    place = claims(decision, (point,))[0]
+    return point if place < 0 else _shown(decision, place)
+
+
+def _place(decision: Decision, number: int) -> int:
     count = len(decision.places)
     if not 0 <= number < count:
         known = f"0 to {count - 1}" if count else "none: nothing was detected"
         raise SettingError(f"there is no detection {number}; expected one of {known}.")
-    return life(decision, int(decision.places[number]), number)
+    return int(decision.places[number])
+
+
+def _shown(decision: Decision, place: int) -> Target:
+    label = int(decision.candidates.labels[decision.selection.kept[place]])
+    return Target(box=decision.shown[place], label=label, name=decision.classes[label])
+
+
+def _point(decision: Decision, x: float, y: float) -> Target:
+    height, width = decision.placement.image_hw
+    if not (0 <= x < width and 0 <= y < height):
+        raise SettingError(f"the point {x:g},{y:g} is outside the image, {width}x{height} pixels.")
+    return Target(point=(x, y))
 
 
 def at_point(decision: Decision, x: float, y: float) -> Life | Verdict:
     """The life of the smallest detection around a point of the image, or why there is none."""
-    height, width = decision.placement.image_hw
-    if not (0 <= x < width and 0 <= y < height):
-        raise SettingError(f"the point {x:g},{y:g} is outside the image, {width}x{height} pixels.")
-    targets = (Target(point=(x, y)),)
+    targets = (_point(decision, x, y),)
     place = claims(decision, targets)[0]
     if place < 0:
         return verdict(decision, targets, 0)

@@ -6,11 +6,12 @@ import numpy as np
 from jaxtyping import Float
 from PIL import Image, ImageDraw
 
-from boxray import draw
+from boxray import draw, images
 from boxray.boxes import Array, centre_size
 from boxray.draw import Colour
 from boxray.explain.decision import Box, Decision
 from boxray.explain.misses import Verdict
+from boxray.explain.occlusion import Evidence
 from boxray.explain.origin import Life
 from boxray.images import Pixels
 
@@ -20,6 +21,9 @@ _RIVAL: Colour = (150, 150, 150)
 _CELL = (255, 255, 255, 70)
 _GRID = (255, 255, 255, 60)
 _ARROW: Colour = (255, 255, 255)
+_FOR: Colour = (230, 159, 0)
+_AGAINST: Colour = (0, 114, 178)
+_OPACITY = 0.75  # of the strongest evidence
 
 
 def of_life(image: Pixels, decision: Decision, life: Life) -> Pixels:
@@ -55,6 +59,31 @@ def of_verdicts(image: Pixels, verdicts: tuple[Verdict, ...]) -> Pixels:
             texts.append(f"{one.candidate.label} {one.candidate.score:.2f}")
             colours.append(_RIVAL)
     return draw.draw(image, np.array(boxes, np.float64).reshape(-1, 4), texts, colours=colours)
+
+
+def of_evidence(image: Pixels, evidence: Evidence) -> Pixels:
+    """What speaks for the object in orange, against it in blue, stronger where it says more."""
+    strongest = max(float(np.abs(evidence.values).max()), 1e-12)
+    share = np.stack([evidence.values, -evidence.values, 0 * evidence.values], -1) / strongest
+    shades = np.rint(255 * share.clip(0, 1)).astype(np.uint8)
+    height, width = image.shape[:2]
+    speaks_for, against, _ = np.moveaxis(images.resize(shades, (height, width)) / 255, -1, 0)
+    grey = image.mean(-1, keepdims=True).repeat(3, -1)
+    for strength, colour in ((speaks_for, _FOR), (against, _AGAINST)):
+        covered = _OPACITY * strength[..., None]
+        grey = grey * (1 - covered) + np.array(colour, np.float64) * covered
+    box = evidence.box or _around(evidence.point)
+    text = f"{evidence.label or 'anything'} here, {evidence.masks} masks"
+    shown = draw.draw(grey.astype(np.uint8), np.array([box]), [text], colours=[(255, 255, 255)])
+    return _with_dot(shown, evidence.peak)
+
+
+def _with_dot(image: Pixels, at: tuple[float, float]) -> Pixels:
+    shown = Image.fromarray(image)
+    radius = max(4, round(max(image.shape[:2]) / 90))
+    pen = ImageDraw.Draw(shown)
+    pen.circle(at, radius, fill=_FOR, outline=(0, 0, 0), width=max(1, radius // 3))
+    return np.array(shown, np.uint8)
 
 
 def _around(point: tuple[float, float] | None) -> Box:

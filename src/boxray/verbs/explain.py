@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+import json
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from boxray import data, draw, explain, images
 from boxray.data.classes import ClassMap
 from boxray.errors import SettingError
-from boxray.explain import Decision, Life, Verdict, picture
+from boxray.explain import Decision, Evidence, Hiding, Life, Verdict, picture
 from boxray.explain.misses import verdict
 from boxray.explain.target import Target, targets_of
+from boxray.files import write_atomically
 from boxray.images import Pixels
 from boxray.inspection import pictures
 from boxray.verbs import explain_page
@@ -21,6 +23,7 @@ from boxray.verbs.running import Running
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.explain/1"
+EVIDENCE_SCHEMA = "boxray.evidence/1"
 DEFAULT_OUTPUT = Path("boxray-explanation")
 
 
@@ -29,7 +32,8 @@ class ExplainReport:
     """One image's explanation: of a box, of a point, or of every annotated object.
 
     answers: a `Life`, or `Verdict`s. picture: where it was drawn, page: where its page
-    is, each None without one.
+    is, each None without one. evidence: which pixels speak for each, if that was asked, and
+    heat_maps, where they were drawn.
     """
 
     model: str
@@ -39,6 +43,8 @@ class ExplainReport:
     asked_for_truths: bool
     picture: Path | None = None
     page: Path | None = None
+    evidence: tuple[Evidence, ...] = ()
+    heat_maps: tuple[Path, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """The document `boxray.explain/1`, ready for json.dumps; boxes in pixels of the image."""
@@ -50,6 +56,9 @@ class ExplainReport:
             "picture": None if self.picture is None else str(self.picture),
             "page": None if self.page is None else str(self.page),
         }
+        if self.evidence:
+            whole["evidence"] = [one.to_dict() for one in self.evidence]
+            whole["heat_maps"] = [str(path) for path in self.heat_maps]
         if self.asked_for_truths:
             return {**whole, "truths": [asdict(answer) for answer in self.answers]}
         if not self.answers:  # only a page was asked for, and nothing was detected
@@ -64,13 +73,15 @@ class Question:
 
     box: the number of a detection, 0 is the best, and what is explained if nothing else is asked.
     at: a point of the image, x and y in pixels. truth: a data set that the image is part of, read
-    in this manner; each of its objects is explained.
+    in this manner; each of its objects is explained. hiding: how pixels are hidden, to see which
+    speak for it; not done if None.
     """
 
     box: int | None = None
     at: tuple[float, float] | None = None
     truth: Path | None = None
     manner: data.Manner = PLAIN
+    hiding: Hiding | None = None
 
     def __post_init__(self) -> None:
         if sum(asked is not None for asked in (self.box, self.at, self.truth)) > 1:
@@ -93,8 +104,8 @@ def explain_image(
 ) -> ExplainReport:
     """Why a box is there, or why something is not.
 
-    output: a folder for the drawing. html: a file for the page, in which everything about this
-    image can be asked.
+    output: a folder for the drawing, and for the heat maps with their numbers beside them. html: a
+    file for the page, in which everything about this image can be asked.
     Raises ImageError, FormatError, SettingError or ModelError where the parts do not fit.
     """
     asked = question or Question()
@@ -103,25 +114,33 @@ def explain_image(
     if html is not None:
         roots = [] if asked.truth is None else [asked.truth]
         check_new_file(html, ".html", roots, may_replace=overwrite, option="--html")
+    if output is None and asked.hiding is not None:
+        output = DEFAULT_OUTPUT
     if output is not None:
         prepare_output(output, [], default=DEFAULT_OUTPUT, overwrite=overwrite)
     decision = detector.decision(detector.detect_array(image), image.shape[:2])
     targets = _targets(detector.classes, path, asked)
     nothing_to_tell = html is not None and asked.is_open and not len(decision.places)
     answers = () if nothing_to_tell else _answers(decision, targets, asked)
-    drawn = None
+    report = ExplainReport(
+        detector.name, path, (image.shape[0], image.shape[1]), answers, asked.truth is not None
+    )
     if output is not None:
         drawn = output / f"{path.stem}.explained.png"
         draw.save(_drawn(image, decision, answers), drawn)
+        report = replace(report, picture=drawn)
     if html is not None:
         start = _start(decision, asked)
         text = explain_page.document(
             path.name, detector.name, image, decision, targets=targets, start=start
         )
         write_new_file(html, text)
-    size_hw = image.shape[0], image.shape[1]
-    for_truths = asked.truth is not None
-    return ExplainReport(detector.name, path, size_hw, answers, for_truths, drawn, html)
+        report = replace(report, page=html)
+    if asked.hiding is None or output is None or nothing_to_tell:
+        return report
+    watched = _watched(decision, targets, asked)
+    evidence = explain.occlude(detector, image, watched, asked.hiding)
+    return replace(report, evidence=evidence, heat_maps=_heat_maps(image, evidence, output, path))
 
 
 def _targets(classes: tuple[str, ...], path: Path, asked: Question) -> tuple[Target, ...]:
@@ -143,6 +162,17 @@ def _answers(
     return (explain.of_detection(decision, asked.box or 0),)
 
 
+def _watched(
+    decision: Decision, targets: tuple[Target, ...], asked: Question
+) -> tuple[Target, ...]:
+    """What is looked for while pixels are hidden."""
+    if asked.truth is not None:
+        return targets
+    if asked.at is not None:
+        return (explain.target_at(decision, *asked.at),)
+    return (explain.target_of(decision, asked.box or 0),)
+
+
 def _start(decision: Decision, asked: Question) -> dict[str, Any] | None:
     """What the page asks first."""
     if asked.at is not None:
@@ -150,6 +180,21 @@ def _start(decision: Decision, asked: Question) -> dict[str, Any] | None:
     if asked.truth is not None or not len(decision.places):
         return None
     return {"place": int(decision.places[asked.box or 0])}
+
+
+def _heat_maps(
+    image: Pixels, evidence: tuple[Evidence, ...], output: Path, path: Path
+) -> tuple[Path, ...]:
+    """One picture for each, and one document with the numbers of all."""
+    drawn = []
+    for number, one in enumerate(evidence):
+        which = f"-{number}" if len(evidence) > 1 else ""
+        drawn.append(output / f"{path.stem}{which}.pixels.png")
+        draw.save(picture.of_evidence(image, one), drawn[-1])
+    document = {"schema": EVIDENCE_SCHEMA, "evidence": [one.to_dict() for one in evidence]}
+    text = json.dumps(document, allow_nan=False)
+    write_atomically(output / f"{path.stem}.pixels.json", text.encode())
+    return tuple(drawn)
 
 
 def _drawn(image: Pixels, decision: Decision, answers: tuple[Life | Verdict, ...]) -> Pixels:

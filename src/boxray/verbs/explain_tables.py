@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from rich.console import RenderableType
 from rich.tree import Tree
 
-from boxray.explain import Life, Verdict
+from boxray.explain import Evidence, Life, Verdict
 from boxray.explain.counterfactual import Change, Counterfactual
 from boxray.explain.decision import Box, Said
 from boxray.explain.misses import KILLERS
@@ -30,11 +30,24 @@ def explanation(report: ExplainReport) -> list[RenderableType]:
     if report.asked_for_truths:
         found = sum(isinstance(one, Verdict) and one.killer is None for one in report.answers)
         parts.append(f"{found} of {len(report.answers)} objects found.")
+    for one, path in zip(report.evidence, report.heat_maps, strict=True):
+        parts.append(_evidence(one, shown(str(path))))
     if report.picture is not None:
         parts.append(f"Drawn in {shown(str(report.picture))}")
     if report.page is not None:
         parts.append(f"Page in {shown(str(report.page))}")
     return parts
+
+
+def _evidence(evidence: Evidence, path: str) -> Tree:
+    tree = Tree(f"which pixels speak for {shown(evidence.label or 'anything there')}: {path}")
+    x, y = evidence.peak
+    tree.add(f"most at {x:.0f}, {y:.0f}")
+    if evidence.inside is not None:
+        tree.add(f"{evidence.inside:.0%} of what speaks for it lies in its box")
+    enough = "" if evidence.converged else ", less than asked for"
+    tree.add(f"{evidence.masks} masks, reliability {evidence.reliability:.2f}{enough}")
+    return tree
 
 
 def _life(life: Life) -> Tree:
