@@ -16,6 +16,7 @@ import numpy as np
 from boxray.boxes import iou, sigmoid
 from boxray.coders.anchor_deltas import AnchorDeltas, ProposalDeltas, deltas_between
 from boxray.coders.listed_boxes import ListedBoxes, listed
+from boxray.coders.windows import Meanings, WindowCoder
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.detectors import OneStage, TwoStage
 from boxray.engines.recorded import Recorded
@@ -28,6 +29,10 @@ from contracts.test_coders import PRIORS, STRIDES, cell_by_cell, maps, prior_by_
 CLASSES = ("cat", "dog", "cow")
 CANVAS_HW, IMAGE_HW = (96, 160), (120, 200)  # the image is shrunk by 0.8 and fills the canvas
 IMAGE = np.zeros((*IMAGE_HW, 3), np.uint8)
+# of the windows, (height, width) and (down, across); which of eight outputs mean each class
+SIZES = ((16, 16), (16, 32), (32, 16), (32, 32), (48, 48))
+STEPS = ((4, 4), (4, 8), (8, 4), (4, 4), (6, 6))
+OUTPUTS = ((2, 4), (3, 6), (0, 7))
 
 
 @dataclass(frozen=True)
@@ -263,6 +268,52 @@ class Listed(Two):
         return {"level": 0, "proposal": row, "of": len(self.first)}
 
 
+def windows_along(level: int) -> tuple[int, int]:
+    """How many windows fit beside each other on the canvas, and below each other."""
+    (tall, wide), (down, across) = SIZES[level], STEPS[level]
+    return (CANVAS_HW[1] - wide) // across + 1, (CANVAS_HW[0] - tall) // down + 1
+
+
+@dataclass(frozen=True)
+class Windows(Case):
+    """Windows that do not move, and what a classifier says of each."""
+
+    numbers: np.ndarray
+
+    def rows(self) -> int:
+        return len(self.numbers)
+
+    def where(self, row: int) -> dict:
+        for level, ((tall, wide), (down, across)) in enumerate(zip(SIZES, STEPS, strict=True)):
+            columns, lines = windows_along(level)
+            if row < columns * lines:
+                place = [row % columns, row // columns]
+                where = {"window": [wide, tall], "step": [across, down], "place": place}
+                return {"level": level, **where}
+            row -= columns * lines
+        raise AssertionError("no such row")
+
+    def row_of(self, where: dict) -> int:
+        before = sum(math.prod(windows_along(level)) for level in range(where["level"]))
+        column, line = where["place"]
+        return before + line * windows_along(where["level"])[0] + column
+
+    def said(self, row: int, label: int) -> tuple[list[float], list[float]]:
+        del label
+        return [], self.numbers[row].tolist()
+
+    def canvas_box(self, row: int, label: int) -> tuple[float, ...]:
+        del label
+        where = self.where(row)
+        (x0, y0), (wide, tall) = np.multiply(where["place"], where["step"]), where["window"]
+        return float(x0), float(y0), float(x0 + wide), float(y0 + tall)
+
+    def chances(self, row: int) -> tuple[float | None, np.ndarray]:
+        powers = np.exp(self.numbers[row] - self.numbers[row].max())
+        shares = powers / powers.sum()
+        return None, np.array([shares[list(outputs)].sum() for outputs in OUTPUTS])
+
+
 def moved_by_hand(scaled, start) -> tuple[float, ...]:
     """Deltas, already divided by their weights, from a box, cut off by the canvas."""
     tx, ty, tw, th = scaled
@@ -404,8 +455,31 @@ def listed_first(seed: int, method: str = "greedy", **thresholds) -> Listed:
     return Listed(detector, truths, saying.refine((), proposals), proposals, raw[0][:, :, 0].T)
 
 
+def windows(seed: int, method: str = "greedy", **thresholds) -> Windows:
+    """Windows that mostly show background, and some on each object that are taken for it."""
+    of = [next((c for c, some in enumerate(OUTPUTS) if o in some), -1) for o in range(8)]
+    coder = WindowCoder(Meanings(len(CLASSES), tuple(of)), SIZES, STEPS)
+    chance = np.random.default_rng(seed)
+    counts = coder.counts(CANVAS_HW)
+    boxes, levels = coder.windows(counts)
+    numbers = chance.normal([0, 6, 0, 0, 0, 6, 0, 0], 1, (len(boxes), 8))
+    objects, labels, truths = planted(chance)
+    for box, label in zip(objects, labels, strict=True):
+        close = np.flatnonzero(iou(boxes, box[None])[:, 0] > 0.45)
+        for row in chance.permutation(close)[: chance.integers(0, 10)]:
+            numbers[row, chance.choice(OUTPUTS[label])] += chance.normal(7, 2)
+    numbers = numbers.astype(np.float32)
+    raw = tuple(
+        numbers[levels == level].T.reshape(1, -1, *count) for level, count in enumerate(counts)
+    )
+    limits = knobs(chance, method, thresholds)
+    detector = OneStage(Recorded(repeat(raw)), coder, CLASSES, CANVAS_HW, limits)
+    return Windows(detector, truths, numbers)
+
+
 FAMILIES: dict[str, Callable[..., Case]] = {
     "one stage": grid,
     "two stages": two,
     "R-CNN": listed_first,
+    "windows": windows,
 }
