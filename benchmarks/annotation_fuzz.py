@@ -51,6 +51,8 @@ TOKENS = [
     *(
         b"9" * 30,
         b"9" * 5000,
+        b"a" * 300,
+        b"~no_one/",
         b"true",
         b"null",
         b"[]",
@@ -221,6 +223,8 @@ def fuzz(seed: int, seconds: float, most: int, place: Path) -> tuple[Counter[str
     for name in FORMATS:
         write(made(pictures), place / name, name)
     whole = place / "yolo"
+    with next(whole.glob("*.yaml")).open("a") as names:
+        names.write("path: .\n")  # the names of folders are damaged, too
     split_lists.write([read(whole, split) for split in splits(whole)], whole, place / LISTS)
     targets = (*FORMATS, LISTS)
     for name in targets:

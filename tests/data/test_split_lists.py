@@ -115,6 +115,7 @@ def test_lists_may_be_divided_again_and_still_name_the_data(photos, tmp_path):
         (b"", "does not say where the data is"),
         (b"[" * 60_000, "does not say where the data is"),
         (b'{"data": "../nowhere"}', "which is not there"),
+        (b'{"data": "' + b"9" * 300 + b'"}', "which is not there"),
         (b'{"data": "."}', "holds lists itself"),
         (b'{"data": "../photos"}', "needs one list for each split"),
     ],

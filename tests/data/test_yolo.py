@@ -91,13 +91,14 @@ def test_names_may_be_numbered_and_a_split_may_be_several_folders_or_a_list(tmp_
     assert 1 == read(tmp_path, "val").report.boxes.kept
 
 
-def test_a_path_of_another_machine_is_told_and_the_files_own_folder_used(tmp_path):
+@pytest.mark.parametrize("elsewhere", ["/content/somewhere", "~no_one/photos", "a" * 300])
+def test_a_path_of_another_machine_is_told_and_the_files_own_folder_used(tmp_path, elsewhere):
     put(tmp_path, "images/train/a.jpg", "images/val/b.jpg")
-    text = "path: /content/somewhere\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
+    text = f"path: {elsewhere}\ntrain: images/train\nval: images/val\nnames: [cat, dog]\n"
     (tmp_path / "data.yaml").write_text(text)
     dataset = read(tmp_path, "train")
     assert ["a"] == stems(dataset)
-    assert any("/content/somewhere" in note.reason for note in dataset.report.notes)
+    assert any(f"no folder {elsewhere[:80]}" in note.reason for note in dataset.report.notes)
 
 
 def test_a_label_file_without_a_picture_is_counted(tmp_path):

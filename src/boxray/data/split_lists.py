@@ -76,7 +76,7 @@ def find(folder: Path) -> Lists | None:
     if not pointer.is_file():
         return None
     data, files = folder / _named(pointer), sorted(folder.glob("*.txt"))
-    if not data.exists():
+    if not os.path.exists(data):  # noqa: PTH110  Path.exists raises on a name too long
         raise FormatError(f"{pointer} names the data {data}, which is not there: correct it.")
     if (data / POINTER).is_file():
         raise FormatError(f"{pointer} names {data}, which holds lists itself: name the data.")

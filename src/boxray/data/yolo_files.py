@@ -123,12 +123,12 @@ def _root_in(document: dict[Any, Any], path: Path) -> tuple[Path, list[str]]:
         return own, []
     if not isinstance(given, str) or "\0" in given:
         raise FormatError(f"{path}: path is {str(given)[:80]!r}, expected the name of a folder.")
-    named = own / Path(given).expanduser()
-    if named.is_file():
+    named = own / os.path.expanduser(given)  # noqa: PTH111  Path.expanduser raises on ~nobody
+    if os.path.isfile(named):  # noqa: PTH113  Path.is_file raises on a name too long
         raise FormatError(f"{path}: path is the file {given}, expected a folder.")
-    if named.is_dir():
+    if os.path.isdir(named):  # noqa: PTH112  as above
         return named, []
-    return own, [f"path: there is no folder {given}: that of the file is used"]
+    return own, [f"path: there is no folder {given[:80]}: that of the file is used"]
 
 
 def _names_in(document: dict[Any, Any], path: Path) -> tuple[str, ...]:
