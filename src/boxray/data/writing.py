@@ -17,7 +17,7 @@ from boxray.data.dataset import Dataset
 from boxray.data.formats import Format, named
 from boxray.data.parts import AREA, CLASS_LIST, UNLABELLED, VERIFIED, WHOLE, Part
 from boxray.data.pictures import without_suffix
-from boxray.errors import OutputError, SettingError
+from boxray.errors import FormatError, OutputError, SettingError
 from boxray.files import building
 from boxray.records import FLAGS, Sample
 
@@ -53,15 +53,17 @@ def write(
     format: str,  # noqa: A002  the word that users type
     *,
     link: bool = False,
+    strict: bool = False,
     on_image: Callable[[int, int], None] | None = None,
 ) -> Written:
     """Write a data set, or its splits, with pictures, into a new or empty folder.
 
     Of several data sets each becomes a split; they need the same classes and names of splits of
-    their own. link: pictures are symbolic links to the old ones, not copies. on_image: told after
-    each picture how many of how many are placed. The old files are only read.
+    their own. link: pictures are symbolic links to the old ones, not copies. strict: what the
+    format cannot say is an error. on_image: told after each picture how many of how many are
+    placed. The old files are only read.
     Raises OutputError where the folder is in use, inside the data or cannot be written, and leaves
-    nothing behind then; SettingError for parts that do not go together.
+    nothing behind then; SettingError for parts that do not go together; FormatError if strict.
     """
     folder, line = Path(folder), named(format)
     datasets = [dataset] if isinstance(dataset, Dataset) else list(dataset)
@@ -69,6 +71,9 @@ def write(
     _refuse_source(folder, datasets)
     parts, renamed = _parts(datasets)
     lost = _lost(parts, datasets[0].classes, line.says)
+    if strict and lost:
+        facts = ", ".join(f"{fact} ({count})" for fact, count in lost.items())
+        raise FormatError(f"{format} cannot say: {facts}; with --strict nothing is written then.")
     if UNLABELLED not in line.says:
         parts = [_labelled(part) for part in parts]
     total = sum(len(part.samples) for part in parts)

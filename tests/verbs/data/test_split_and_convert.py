@@ -104,6 +104,23 @@ def test_convert_says_what_it_wrote(shapes, tmp_path, capfd):
     assert 2 == cli.run([*words[:4], "pascal", *words[5:]])
 
 
+@pytest.mark.parametrize("verb", ["convert", "split"])
+def test_what_the_new_format_cannot_say_is_told_and_refused_if_strict(
+    shapes, tmp_path, capfd, verb
+):
+    one = sorted((shapes / "Annotations").iterdir())[0]
+    one.write_text(one.read_text().replace("difficult>0<", "difficult>1<", 1))
+    out = tmp_path / "out"
+    words = ["data", verb, str(shapes), "--to", "yolo", "--output", str(out), "--json"]
+    assert 2 == cli.run([*words, "--strict"])
+    assert "yolo cannot say: difficult (1)" in capfd.readouterr().err
+    assert not out.exists()
+    assert 0 == cli.run(words)
+    told = capfd.readouterr()
+    assert {"difficult": 1} == json.loads(told.out)["cannot_say"]
+    assert "the format cannot say: difficult (1)" in told.err
+
+
 def state(folder: Path) -> dict[str, tuple[bytes, int]]:
     """Every file's content and time of change."""
     files = (path for path in sorted(folder.rglob("*")) if path.is_file())

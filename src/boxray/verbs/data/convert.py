@@ -68,5 +68,7 @@ def convert(
     whole = manner.read(folder, split, wanted)
     same = wanted or data.ClassMap(whole.classes)  # though a part may lack some of them
     parts = [manner.read(folder, name, same) for name in own]
-    written = data.write(parts or [whole], output, to, link=link, on_image=on_image)
+    written = data.write(
+        parts or [whole], output, to, link=link, strict=manner.strict, on_image=on_image
+    )
     return ConvertReport(whole.report, written, to, own)

@@ -27,16 +27,21 @@ _ROBOFLOW = re.compile(r"(.+)\.rf\.[0-9a-f]{16,}")
 
 @dataclass(frozen=True)
 class SplitReport:
-    """The parts that were made. together: how many images share a group with another one."""
+    """The parts that were made. together: how many images share a group with another one.
+
+    written: what became of a whole data set, None where lists were written.
+    """
 
     parts: tuple[data.Dataset, ...]
     output: Path
     together: int
+    written: data.Written | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """How the reading went, for people."""
-        return notes_of(self.parts[0].report)
+        """How the reading went, and what the new format cannot say, for people."""
+        said = () if self.written is None else self.written.notes()
+        return (*notes_of(self.parts[0].report), *said)
 
     def to_dict(self) -> dict[str, Any]:
         """The document `boxray.data.split/1`, ready for json.dumps."""
@@ -44,6 +49,7 @@ class SplitReport:
             "schema": SCHEMA,
             "output": str(self.output),
             "together": self.together,
+            "cannot_say": {} if self.written is None else self.written.lost,
             "splits": {
                 part.split: {
                     "images": len(part),
@@ -90,12 +96,13 @@ def split(
         )
         for position, name in enumerate(names)
     )
+    written = None
     if to is not None:
-        data.write(parts, output, to)
+        written = data.write(parts, output, to, strict=manner.strict)
     else:
         split_lists.write(parts, folder, output)
     sizes = np.bincount(groups, minlength=1)
-    return SplitReport(parts, output, int(sizes[sizes > 1].sum()))
+    return SplitReport(parts, output, int(sizes[sizes > 1].sum()), written)
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
