@@ -1,6 +1,7 @@
 """`models` says what a file says; `export` writes it elsewhere, once it is checked."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import pytest
 import tiny_model
 from boxray import bundle, from_classifier
 from boxray.errors import ModelError, OutputError, SettingError
-from boxray.verbs.export import Judged, export
+from boxray.verbs.export import Judged, Stated, export
 from boxray.verbs.models import model, models, to_dict
 
 
@@ -167,9 +168,43 @@ class TestTheCertificate:
 
     def test_the_shipped_model_gets_one_that_models_shows_and_a_copy_keeps(self, tmp_path):
         pytest.importorskip("torch")
-        report = export("default", tmp_path / "mine.onnx", name="mine")
+        report = export("default", tmp_path / "mine.onnx", stated=Stated(name="mine"))
         assert report.unchecked is None
         assert report.certificate.pixels < 0.05
         assert "pixels" in report.summary()[1]
         shown = json.loads(json.dumps(model(tmp_path / "mine.onnx").to_dict()))["certificate"]
         assert report.to_dict()["certificate"]["pairs"] == shown["pairs"] > 50
+
+
+class TestWhatAFileSaysOfItself:
+    def test_another_canvas_and_thresholds_are_what_detect_uses_then(self, tmp_path):
+        path = tmp_path / "small.onnx"
+        stated = Stated(size=64, score_threshold=0.25, iou_threshold=0.75)
+        export(tiny_model.write(tmp_path), path, stated=stated)
+        before, now = bundle.load(tiny_model.write(tmp_path)), bundle.load(path)
+        assert (64, 64) == now.canvas_hw != before.canvas_hw
+        assert (0.25, 0.75) == (now.thresholds.score_threshold, now.thresholds.iou_threshold)
+        assert before.thresholds.max_detections == now.thresholds.max_detections
+        asked = before.with_thresholds(score_threshold=0.25, iou_threshold=0.75)
+        picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+        expected = replace(asked, canvas_hw=(64, 64)).detect(picture).to_dict()["detections"]
+        assert expected == now.detect(picture).to_dict()["detections"]
+
+    def test_the_certificate_is_of_the_file_as_it_is_written(self, tmp_path):
+        pytest.importorskip("torch")
+        report = export("default", tmp_path / "small.onnx", stated=Stated(size=224))
+        assert (224, 224) == report.model.canvas_hw
+        assert report.certificate.pixels < 0.05
+
+    def test_a_canvas_that_is_no_multiple_of_the_stride_is_refused(self, tmp_path):
+        with pytest.raises(SettingError, match=r"a canvas of \(100, 100\): expected .* multiples"):
+            export("default", tmp_path / "it.onnx", stated=Stated(size=100))
+        assert not (tmp_path / "it.onnx").exists()
+
+    def test_a_threshold_out_of_range_is_refused(self, tmp_path):
+        with pytest.raises(SettingError, match="iou_threshold"):
+            export("default", tmp_path / "it.onnx", stated=Stated(iou_threshold=1.5))
+
+    def test_a_classifier_has_none(self, tmp_path):
+        with pytest.raises(SettingError, match=r"are a detector's; .*'lite0-imagenet' is none"):
+            export("lite0-imagenet", tmp_path / "it.onnx", stated=Stated(size=224))

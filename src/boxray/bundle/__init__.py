@@ -72,7 +72,7 @@ def load(
     """
     if name_or_path in from_classifier.NAMES:
         classifier = load_classifier(from_classifier.CLASSIFIER, threads=threads, device=device)
-        canvas_hw = None if size is None else _canvas_hw(size, (0, 0), 1)
+        canvas_hw = None if size is None else canvas_of(size, (0, 0), 1)
         return from_classifier.NAMES[str(name_or_path)](classifier, canvas_hw)
     content, label = read(name_or_path)
     beside = Path(name_or_path).parent if Path(name_or_path).is_file() else Path(name_or_path)
@@ -104,7 +104,7 @@ def from_bytes(
         _require_outputs(model, output_channels(session))
     except ModelError as error:
         raise ModelError(f"{label}: {error}") from error
-    canvas_hw = _canvas_hw(size, model.canvas_hw, model.coder.canvas_multiple)
+    canvas_hw = canvas_of(size, model.canvas_hw, model.coder.canvas_multiple)
     engine = OnnxEngine(session, model.mean, model.std)
     if model.second is not None:
         graph = open_session(read_second(model.second, beside), threads=threads, device=device)
@@ -136,7 +136,7 @@ def _learned_rcnn(engine: OnnxEngine, model: RcnnModel, size: Size | None) -> Tw
         preprocessing=model.preprocessing,
         name=model.name,
     )
-    canvas_hw = _canvas_hw(size, model.canvas_hw, 1)
+    canvas_hw = canvas_of(size, model.canvas_hw, 1)
     looked_at = regions.Regions(
         model.proposer, model.limit, model.context, canvas_hw, model.thresholds
     )
@@ -284,8 +284,8 @@ def read(name_or_path: str | Path) -> tuple[bytes, str]:
     raise ModelError(_unknown(str(name_or_path), names))
 
 
-def _canvas_hw(size: Size | None, otherwise: tuple[int, int], multiple: int) -> tuple[int, int]:
-    """The canvas that somebody wants, or the model's own."""
+def canvas_of(size: Size | None, otherwise: tuple[int, int], multiple: int) -> tuple[int, int]:
+    """The canvas that somebody wants, or the model's own; SettingError if it does not fit."""
     if size is None:
         return otherwise
     return checked_canvas((size, size) if isinstance(size, int) else size, multiple, SettingError)

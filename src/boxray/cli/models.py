@@ -45,6 +45,9 @@ def _export(
     classes: options.ClassFile = None,
     name: options.Name = None,
     licence: options.Licence = None,
+    size: options.Size = None,
+    score_threshold: options.ScoreThreshold = None,
+    iou_threshold: options.IouThreshold = None,
     judged_on: Annotated[
         Path | None,
         typer.Option("--data", metavar="DATA", help="Compare AP50 on these pictures, too."),
@@ -83,8 +86,7 @@ def _export(
         output,
         weights=weights,
         classes=classes,
-        name=name,
-        licence=licence,
+        stated=export.Stated(name, licence, size, score_threshold, iou_threshold),
         judged_on=None if judged_on is None else export.Judged(judged_on, split, manner, int8),
         overwrite=overwrite,
     )

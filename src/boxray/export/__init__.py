@@ -29,6 +29,7 @@ from boxray.engines.onnx import INPUT_NAME, METADATA_KEY
 from boxray.errors import ModelError
 from boxray.files import seal, write_atomically
 from boxray.recipes.recipe import Recipe
+from boxray.selection import Thresholds
 
 OPSET = 17
 # of the settings: paths, which are nobody's business, and what the metadata says elsewhere
@@ -124,13 +125,23 @@ def restated(
     name: str | None = None,
     licence: str | None = None,
     certificate: Certificate | None = None,
+    canvas_hw: tuple[int, int] | None = None,
+    thresholds: Thresholds | None = None,
 ) -> bytes:
-    """A model file that says something else of itself, sealed anew; graph and weights stay."""
+    """A model file that says something else of itself, sealed anew; graph and weights stay.
+
+    certificate, canvas_hw and thresholds are of detectors only.
+    """
     graph = onnx.load_from_string(content)
     model = bundle.describe(content, "the model")
     changed = replace(model, name=name or model.name, licence=licence or model.licence)
-    if certificate is not None and isinstance(changed, bundle.Model):
-        changed = replace(changed, certificate=certificate)
+    if isinstance(changed, bundle.Model):
+        changed = replace(
+            changed,
+            certificate=certificate or changed.certificate,
+            canvas_hw=canvas_hw or changed.canvas_hw,
+            thresholds=thresholds or changed.thresholds,
+        )
     for entry in graph.metadata_props:
         if entry.key == METADATA_KEY:
             entry.value = bundle.to_text(changed)

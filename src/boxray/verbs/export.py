@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -116,14 +117,31 @@ class Judged:
     int8: bool = False
 
 
+@dataclass(frozen=True)
+class Stated:
+    """What a model file is to say of itself instead; None: as before.
+
+    size: of the canvas, a side or (height, width) in pixels. It and the thresholds are a
+    detector's, and what it detects with from then on, unless it is told otherwise.
+    """
+
+    name: str | None = None
+    licence: str | None = None
+    size: bundle.Size | None = None
+    score_threshold: float | None = None
+    iou_threshold: float | None = None
+
+
+AS_BEFORE = Stated()
+
+
 def export(
     model: str | Path,
     output: Path,
     *,
     weights: Path | None = None,
     classes: Path | None = None,
-    name: str | None = None,
-    licence: str | None = None,
+    stated: Stated = AS_BEFORE,
     judged_on: Judged | None = None,
     overwrite: bool = False,
 ) -> ExportReport:
@@ -132,14 +150,15 @@ def export(
     It is compared with its network in torch, where there is both, and the certificate goes into
     the file. judged_on: pictures on which average precision is compared, too. A Darknet `.cfg`
     needs its `.weights`, and becomes a model, and so does a classifier of timm's with a file of
-    weights; classes: a file with its names. name, licence: what
-    the file is to say of itself instead (needs the onnx package).
+    weights; classes: a file with its names. stated: needs the onnx package.
     Raises ModelError for a damaged or foreign model, or one that detects something else than its
     network; SettingError for an ending that is no format's or a file that is there already;
     OutputError if it cannot be written.
     """
     _require_place(output, overwrite)
     source = _read(model, weights, classes)
+    if stated != AS_BEFORE:
+        source = _restated(source, stated)
     described = bundle.describe(source.content, source.label)
     certificate = _compared(source, described, judged_on)
     content = source.content
@@ -147,8 +166,8 @@ def export(
         assert certificate is not None  # what cannot be compared was refused
         content = _on_integers(content, described, certificate, judged_on)
         described, certificate = bundle.describe(content, source.label), None
-    if name is not None or licence is not None or certificate is not None:
-        content = _restated(content, name, licence, certificate)
+    if certificate is not None:
+        content = _with_onnx()(content, certificate=certificate)
         described = bundle.describe(content, source.label)
     if described.second is not None:  # first, so that a model is whole once it is there
         second = bundle.read_second(described.second, source.folder)
@@ -276,11 +295,33 @@ def _part(described: bundle.AnyModel, judged_on: Judged) -> tuple[data.Dataset, 
     return part, legible(judged_on.folder.resolve().name)
 
 
-def _restated(
-    content: bytes, name: str | None, licence: str | None, certificate: Certificate | None
-) -> bytes:
+def _restated(source: _Source, stated: Stated) -> _Source:
+    """The same model, which says something else of itself; so does its twin."""
+    restated = _with_onnx()
+    content = restated(source.content, name=stated.name, licence=stated.licence)
+    described = bundle.describe(source.content, source.label)
+    given = {
+        field: value
+        for field in ("score_threshold", "iou_threshold")
+        if (value := getattr(stated, field)) is not None
+    }
+    if not given and stated.size is None:
+        return replace(source, content=content)
+    if not isinstance(described, bundle.Model):
+        raise SettingError(f"--size and thresholds are a detector's; {source.label} is none.")
+    canvas_hw = bundle.canvas_of(stated.size, described.canvas_hw, described.coder.canvas_multiple)
+    thresholds = replace(described.thresholds, **given)
+    content = restated(content, canvas_hw=canvas_hw, thresholds=thresholds)
+    if source.twin is None:
+        return replace(source, content=content)
+    detector = replace(source.twin.detector, canvas_hw=canvas_hw, thresholds=thresholds)
+    return replace(source, content=content, twin=replace(source.twin, detector=detector))
+
+
+def _with_onnx() -> Callable[..., bytes]:
+    """What changes a model file; SettingError without the package that it takes."""
     try:
         from boxray.export import restated
     except ModuleNotFoundError as error:
         raise missing_extra(error, "changing a model file") from error
-    return restated(content, name=name, licence=licence, certificate=certificate)
+    return restated
