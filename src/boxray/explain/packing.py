@@ -108,10 +108,11 @@ def _chosen(decision: Decision, targets: Sequence[Target]) -> _Table:
     complete = rows <= MOST_ROWS
     if complete:
         chosen |= best
+    boxes = decision.everything.in_image(found.boxes)
     reachable, closest = [], [np.zeros(0, np.int64)]
     for target in targets:
         asked = found.labels == target.label if target.label != -1 else best
-        near = asked & (target.overlap(decision.everything.drawn) >= ENOUGH)
+        near = asked & (target.overlap(boxes) >= ENOUGH)
         reached = reachable_rows(decision, target)[:rows]
         chosen |= near & (found.labels == target.label)
         reachable.append(reached)
