@@ -5,8 +5,9 @@
 Takes twice N minutes and a little, or with `--only ours` N; with `--to-the-end` both train by their
 own default schedules: about 10 minutes for ours, an hour for the peer on two cores.
 
-Ours is `boxray train DATA --minutes N` as typed, from the ImageNet weights that come with its pip
-package. The peer (small_data_peer.py) is a public tool's nano model from scratch, all else its
+Ours is `boxray train DATA --minutes N --start imagenet`, from the ImageNet weights that come with
+its pip package; `--start default` begins with the shipped detector, which knows VOC's photos. The
+peer (small_data_peer.py) is a public tool's nano model from scratch, all else its
 default, in its own environment. Both learn from train, may look at val, and are judged on test by
 the same lines: VOC AP at IoU 0.5, `boxray.evaluation`. Seconds are wall time around the training
 process, start-up, validation and export included; evaluation is not counted. Same size, threads
@@ -57,7 +58,7 @@ def race_ours(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Train and evaluate by the command line, as a user would."""
     run = folder / "ours"
     train = ["train", str(asked.data), "--output", str(run), "--size", str(asked.size)]
-    train += ["--seed", str(asked.seed), "--threads", str(asked.threads)]
+    train += ["--seed", str(asked.seed), "--threads", str(asked.threads), "--start", asked.start]
     train += [] if asked.to_the_end else ["--minutes", f"{asked.minutes:g}"]
     program = [sys.executable, "-m", "boxray"]
     cost = run_logged([*program, *train], folder / "ours.train.log")
@@ -141,6 +142,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=320)
     parser.add_argument("--threads", type=int, default=cores())
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--start", choices=["imagenet", "default"], default="imagenet")
     parser.add_argument("--split", default="test", help="which part both are judged on")
     parser.add_argument("--peer-python", type=Path, help="interpreter of the peer's environment")
     parser.add_argument("--output", type=Path, help="a new folder that keeps runs and logs")
