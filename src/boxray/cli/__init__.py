@@ -22,6 +22,7 @@ from boxray.cli import (
     evaluate,
     explain,
     fit,
+    learning_rate,
     models,
     preflight,
     runs,
@@ -44,7 +45,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help"]},
 )
-for verbs in (detect, explain, classify, evaluate, bakeoff, models, preflight, train, fit):
+VERBS = (detect, explain, classify, evaluate, bakeoff, models, preflight, learning_rate, train, fit)
+for verbs in VERBS:
     app.add_typer(verbs.app)
 app.add_typer(data.app, name="data")
 app.add_typer(runs.app, name="runs")

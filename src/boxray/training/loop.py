@@ -95,7 +95,7 @@ def _close(training: Training, watcher: Watcher) -> None:
 
 def _loop(training: Training, signals: Signals, watcher: Watcher) -> None:
     values = training.prepared.resolved.values
-    schedule = _schedule(training)
+    schedule = schedule_of(training.prepared)
     marks = max(1, values["validations"])
     saved = began = time.perf_counter()
     earlier_s = training.clock.elapsed_s
@@ -131,17 +131,18 @@ def _has_stalled(rows: list[dict[str, Any]], patience: int | None) -> bool:
     return bool(max(found[-patience:]) <= max(found[:-patience]))
 
 
-def _schedule(training: Training) -> Schedule:
-    values, recipe = training.prepared.resolved.values, training.recipe
+def schedule_of(prepared: Prepared) -> Schedule:
+    """The plan of a training that is prepared."""
+    values, recipe = prepared.resolved.values, prepared.recipe
     return Schedule(
         numbers=recipe.optimisation,
         canvas_hw=recipe.canvas_hw,
         stride=recipe.coder.canvas_multiple,
-        picture_count=len(training.prepared.train.samples),
+        picture_count=len(prepared.train.samples),
         batch=values["batch"],
         seed=values["seed"],
         mosaic_share=recipe.augmentation.mosaic_share,
-        weights=repeat_factors(training.prepared.train) if values["balance"] else None,
+        weights=repeat_factors(prepared.train) if values["balance"] else None,
         multi_scale=values["multi_scale"],
     )
 
@@ -158,7 +159,7 @@ def loader_of(training: Training, *, first: bool = False) -> Iterator[Batch]:
     workers = 0 if first else training.prepared.resolved.values["workers"]
     loader = DataLoader(
         pictures,
-        batch_sampler=_schedule(training).batches(clock),
+        batch_sampler=schedule_of(training.prepared).batches(clock),
         num_workers=workers,
         collate_fn=collate,
         prefetch_factor=4 if workers else None,
