@@ -67,6 +67,8 @@ def of_recipe(recipe: Recipe, classes: tuple[str, ...], trained: str | None = No
 def of_file(model: bundle.Model) -> Twin | None:
     """The twin of a file that names its recipe, without trained weights; None if it names none.
 
+    It selects as the file does: thresholds are the choice of who exported it.
+
     Raises ModelError for priors in another order than the recipe's k-means gives.
     """
     name = str(model.recipe.get("recipe")).replace("_", "-")
@@ -75,7 +77,8 @@ def of_file(model: bundle.Model) -> Twin | None:
     chosen = blueprint(name)
     priors = _priors(chosen, model)
     recipe = chosen.build(len(model.classes), priors, model.canvas_hw, pretrained=False)
-    return of_recipe(recipe, model.classes)
+    twin = of_recipe(recipe, model.classes)
+    return replace(twin, detector=replace(twin.detector, thresholds=model.thresholds))
 
 
 def _priors(chosen: Blueprint, model: bundle.Model) -> PriorsByLevel:
