@@ -51,8 +51,9 @@ def logit(p: Float[Array, "..."]) -> Float[Array, "..."]:
 
 
 def softmax(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
-    """Shares that sum to 1 along the last axis, without overflow."""
+    """e^x as a share of the sum along the last axis, without overflow."""
     lib = namespace(x)
+    # the largest becomes 0; what is not finite stays so and is left out by the caller
     powers = lib.exp(x - lib.amax(x, -1)[..., None])
     return powers / powers.sum(-1)[..., None]
 

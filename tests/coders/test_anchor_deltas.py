@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from boxray.boxes import centre_size, clip, sigmoid
+from boxray.boxes import centre_size, clip, sigmoid, softmax
 from boxray.coders.anchor_deltas import (
     LARGEST_LOG_SCALE,
     AnchorDeltas,
     ProposalDeltas,
     deltas_between,
     moved,
-    softmax,
 )
 from boxray.coders.anchors import scaled
 from boxray.recipes.retinanet import PAPER_SIDE, anchors

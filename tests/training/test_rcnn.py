@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxray import bundle
+from boxray.boxes import softmax
 from boxray.cli import run as command
-from boxray.coders.anchor_deltas import softmax
 from boxray.data import synthetic
 from boxray.engines.crops import Crops
 from boxray.errors import ModelError

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from boxray import images
-from boxray.boxes import Array
+from boxray.boxes import Array, softmax
 from boxray.classification.preprocessing import Preprocessing
 from boxray.errors import ModelError, SettingError
 from boxray.images import Pixels, Source
@@ -53,7 +53,8 @@ class Classifier:
         rows = [self.logits(patches[at : at + BATCH]) for at in range(0, len(patches), BATCH)]
         if not rows:
             return np.zeros((0, len(self.classes)), np.float32)
-        return softmax(np.concatenate(rows))[:, -len(self.classes) :]
+        logits = np.concatenate(rows).astype(np.float32, copy=False)
+        return softmax(logits)[:, -len(self.classes) :]
 
     def logits(self, patches: Sequence[Pixels]) -> Float32[Array, "n outputs"]:
         """What the network says of a batch of patches, before any meaning."""
@@ -106,10 +107,3 @@ class Classifier:
 def _in_one_place(said: Float32[Array, "n ..."]) -> Float32[Array, "n ..."]:
     """Without the rows and columns of a map that has one of each."""
     return said[:, :, 0, 0] if said.shape[2:] == (1, 1) else said
-
-
-def softmax(logits: Float[Array, "n classes"]) -> Float32[Array, "n classes"]:
-    """Probabilities in the proportion of e to the logits; computed so that e never overflows."""
-    powers = np.exp(logits - logits.max(1, keepdims=True), dtype=np.float32)
-    chances: Array = powers / powers.sum(1, keepdims=True)
-    return chances

@@ -18,7 +18,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from boxray.boxes import Array, centre_size, clip, edges, like, namespace, sigmoid
+from boxray.boxes import Array, centre_size, clip, edges, like, namespace, sigmoid, softmax
 from boxray.coders.anchors import PriorSizes
 from boxray.protocols import Raw
 from boxray.records import Candidates, Level, Step, Trace
@@ -317,11 +317,3 @@ class PlacedProposalDeltas:
         """For every proposal the box that `encode` would aim at, as `moved` gives it back."""
         del numbers  # that there is one row per proposal is known
         return _aimed_at(box, self.proposals, self.of.weights)
-
-
-def softmax(logits: Float[Array, "n c"]) -> Float[Array, "n c"]:
-    """e^logit as a share of its row's sum, without overflow."""
-    lib = namespace(logits)
-    # the largest becomes 0; what is not finite stays so and is left out by the caller
-    powers = lib.exp(logits - lib.amax(logits, -1)[:, None])
-    return powers / powers.sum(-1)[:, None]

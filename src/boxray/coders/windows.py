@@ -13,8 +13,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Float, Int
 
-from boxray.boxes import Array, like, namespace
-from boxray.coders.anchor_deltas import softmax
+from boxray.boxes import Array, like, namespace, softmax
 from boxray.protocols import Raw
 from boxray.records import Candidates, Step, Trace
 
