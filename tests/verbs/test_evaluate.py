@@ -1,7 +1,9 @@
 """`evaluate` finds the split and the classes by itself, and refuses what does not fit."""
 
 import json
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +11,11 @@ from PIL import Image
 
 import tiny_model
 from boxray import bundle
+from boxray.cli import run
 from boxray.data import Conventions, read
 from boxray.errors import FormatError, SettingError
 from boxray.evaluation import evaluate as judge
-from boxray.verbs.evaluate import evaluate
+from boxray.verbs.evaluate import Losses, evaluate
 from boxray.verbs.evaluation_tables import evaluation
 from boxray.verbs.running import Running
 
@@ -132,3 +135,39 @@ def test_the_tables_show_intervals_and_what_is_undefined(running, tmp_path):
     assert "95 % interval" in text
     assert "n/a" in text
     assert "split 'val'" in text
+
+
+def test_a_page_shows_what_was_lost_and_the_pictures_that_lost_most(running, tmp_path):
+    page = tmp_path / "lost.html"
+    folder = voc(tmp_path / "data")
+    cut_off = folder / "JPEGImages/2.jpg"
+    cut_off.write_bytes(cut_off.read_bytes()[:-500])
+    report = evaluate(running, folder, losses=Losses(page))
+    assert str(page) == report.to_dict()["page"]
+    (data,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', page.read_text()
+    )
+    by_title = {one["heading"]: one["blocks"] for one in json.loads(data)["sections"]}
+    _, counts = by_title["What became of the objects"]
+    assert list(report.waterfall.outcomes) == counts["head"][1:]
+    assert list(map(str, report.waterfall.outcomes.values())) == counts["rows"][0][1:]
+    shown, unread = by_title["Where most was lost"]
+    lost = {Path(path).name: count for path, count in report.waterfall.worst}
+    assert "2.jpg" in unread["lines"][0]
+    assert lost.pop("2.jpg") == 1
+    assert list(lost) == [shot["title"] for shot in shown["shots"]]
+    for shot in shown["shots"]:
+        assert f"{lost[shot['title']]} of 1 not found" in shot["words"]
+        (annotated,) = [one for one in shot["outlines"] if one["dashed"]]
+        assert [4, 4, 30, 30] == annotated["edges"]  # VOC counts from 1
+    (knobs,) = by_title["What turning a threshold would do"]
+    assert sum(map(len, report.waterfall.curves.values())) == len(knobs["rows"])
+
+
+def test_a_page_without_its_numbers_or_over_something_is_refused(running, tmp_path, capsys):
+    page = str(tmp_path / "lost.html")
+    assert 2 == run(["evaluate", "default", str(tmp_path), "--html", page])
+    assert "add that" in capsys.readouterr().err
+    (tmp_path / "lost.html").write_text("mine")
+    with pytest.raises(SettingError, match="--overwrite"):
+        evaluate(running, tmp_path / "data", losses=Losses(tmp_path / "lost.html"))

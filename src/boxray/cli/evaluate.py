@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,12 +12,18 @@ from boxray.cli.process import DONE
 
 app = typer.Typer()
 
+Html = Annotated[
+    Path | None,
+    typer.Option("--html", metavar="FILE", help="With --waterfall: a page with the worst images."),
+]
+
 
 @app.command(
     "evaluate",
     epilog="\b\n"
     "boxray evaluate runs/bccd bccd\n"
-    "boxray evaluate default voc07 --split val --protocol voc --json\n",
+    "boxray evaluate default voc07 --split val --protocol voc --json\n"
+    "boxray evaluate default voc07 --split val --waterfall --html lost.html\n",
 )
 def _evaluate(
     model: options.ModelArgument,
@@ -27,6 +34,8 @@ def _evaluate(
     waterfall: Annotated[
         bool, typer.Option("--waterfall", help="Count, too, at which stage objects are lost.")
     ] = False,
+    html: Html = None,
+    overwrite: options.Overwrite = False,
     as_json: options.Json = False,
     iou_threshold: options.IouThreshold = None,
     method: options.Method = None,
@@ -50,15 +59,12 @@ def _evaluate(
     from boxray.data import Manner
     from boxray.verbs import evaluate, evaluation_tables, running, terminal
 
+    if not waterfall and (html is not None or overwrite):
+        raise typer.BadParameter("it shows what --waterfall counts: add that.", param_hint="--html")
     how = running.Running(
-        model=model,
-        size=size,
-        threads=threads,
-        device=device,
-        iou_threshold=iou_threshold,
-        method=method,
-        suppress_within=suppress_within,
-    )
+        model=model, size=size, threads=threads, device=device, iou_threshold=iou_threshold,
+        method=method, suppress_within=suppress_within,
+    )  # fmt: skip
     manner = Manner.asked(
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,
@@ -71,7 +77,7 @@ def _evaluate(
             protocol=protocol,
             classes=classes,
             manner=manner,
-            waterfall=waterfall,
+            losses=evaluate.Losses(html, overwrite) if waterfall else None,
             on_image=on_image,
         )
     terminal.warn(*report.notes, *report.evaluation.errors)

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from boxray import bundle, draw, images
+from boxray import bundle, images
 from boxray.data import Dataset
 from boxray.detectors import OneStage, TwoStage
 from boxray.errors import ImageError
 from boxray.evaluation import labels_in_dataset, relabelled
+from boxray.explain import gallery
 from boxray.explain.decision import Decision
 from boxray.explain.waterfall import Waterfall, waterfall
 from boxray.files import write_atomically
@@ -31,8 +32,6 @@ from boxray.training.loop import Training, loader_of
 from boxray.training.preparation import JUDGED
 from boxray.training.run_folder import CURVES
 
-WORST = 9
-SIDE = 360  # pixels of the longer side of a picture on the page
 CLASSES_IN_TABLE = 30
 
 
@@ -80,7 +79,8 @@ def _judged(
     fallen = waterfall(noted, judged, val.classes)
     yield "What became of the objects", _waterfall(fallen, len(judged), len(val))
     yield "What was taken for what", _confusion(noted, judged, val.classes)
-    yield "Where most was lost", [_worst(noted, fallen, judged, val.classes)]
+    lost_most = gallery.worst(noted.detector, fallen, judged, val.classes)
+    yield "Where most was lost", lost_most
 
 
 def _is_readable(sample: Sample) -> bool:
@@ -131,18 +131,7 @@ def _waterfall(fallen: Waterfall, judged: int, total: int) -> list[blocks.Block]
         f"{fallen.truths} objects on {judged} validation pictures{of}: found, or lost at the first "
         "stage where no candidate was left. All are counted by: boxray evaluate --waterfall",
     )
-    groups = {"all": {"all": fallen.outcomes}, **fallen.groups}
-    return [
-        blocks.Words(words),
-        blocks.Table(
-            ("", *fallen.outcomes),
-            tuple(
-                (name if kind == "all" else f"{kind} {name}", *map(str, counts.values()))
-                for kind, of_kind in groups.items()
-                for name, counts in of_kind.items()
-            ),
-        ),
-    ]
+    return [blocks.Words(words), gallery.counts(fallen)]
 
 
 def _confusion(
@@ -165,26 +154,6 @@ def _confusion(
     ]
 
 
-def _worst(
-    noted: _Noted, fallen: Waterfall, judged: Sequence[Sample], classes: tuple[str, ...]
-) -> blocks.Block:
-    by_path = {str(sample.path): sample for sample in judged}
-    found = dict(zip(by_path, noted.found, strict=True))
-    shots = []
-    for path, count in fallen.worst[:WORST]:
-        sample, said = by_path[path], found[path]
-        outlines = [_outline(sample.truths.boxes, sample.truths.labels, i, classes, dashed=True)
-                    for i in range(len(sample.truths))]  # fmt: skip
-        outlines += [
-            _outline(said.boxes, said.labels, i, noted.classes, score=float(said.scores[i]))
-            for i in range(len(said))
-        ]
-        source = address(images.load(sample.path), SIDE)
-        words = f"{count} of {len(sample.truths)} not found. Dashed: annotated; solid: detected."
-        shots.append(blocks.Shot(sample.path.name, source, sample.size_hw, tuple(outlines), words))
-    return blocks.Gallery(tuple(shots)) if shots else blocks.Words(("Nothing was lost.",))
-
-
 def _first(training: Training) -> blocks.Gallery:
     """The first batch, after augmentation, with the truths that were taught."""
     classes = training.prepared.train.classes
@@ -193,10 +162,10 @@ def _first(training: Training) -> blocks.Gallery:
     for number, (canvas, (boxes, labels, _)) in enumerate(zip(pixels, truths, strict=True)):
         image = np.ascontiguousarray(canvas.permute(1, 2, 0).numpy())
         outlines = tuple(
-            _outline(boxes.numpy(), labels.numpy(), i, classes) for i in range(len(labels))
+            gallery.outline(boxes.numpy(), labels.numpy(), i, classes) for i in range(len(labels))
         )
         title = f"canvas {number + 1}, {image.shape[1]} x {image.shape[0]} pixels"
-        shots.append(blocks.Shot(title, address(image, SIDE), image.shape[:2], outlines))
+        shots.append(blocks.Shot(title, address(image, gallery.SIDE), image.shape[:2], outlines))
     return blocks.Gallery(tuple(shots))
 
 
@@ -208,22 +177,6 @@ def _settings(training: Training) -> blocks.Table:
             (name, str(value), resolved.origins[name]) for name, value in resolved.values.items()
         ),
     )
-
-
-def _outline(
-    boxes: np.ndarray,
-    labels: np.ndarray,
-    row: int,
-    classes: Sequence[str],
-    *,
-    dashed: bool = False,
-    score: float | None = None,
-) -> blocks.Outline:
-    label = int(labels[row])
-    x0, y0, x1, y1 = (round(float(edge), 1) for edge in boxes[row])
-    name = classes[label] if score is None else f"{classes[label]} {score:.2f}"
-    colour = draw.css_colour(draw.colour_of(label))
-    return blocks.Outline((x0, y0, x1, y1), classes[label], name, colour, dashed)
 
 
 def _picture(path: Path, words: str) -> blocks.Block:
