@@ -177,6 +177,8 @@ class TestNewest:
         if renames:
             (tmp_path / LAST).replace(tmp_path / PREVIOUS)
         assert 3 == checkpoints.newest(tmp_path)[0].state["step"]
+        assert 3 == checkpoints.read(tmp_path / LAST).state["step"]  # it has its name now
+        assert 2 == checkpoints.read(tmp_path / PREVIOUS).state["step"]
         checkpoints.write_last(tmp_path, checkpoint(4))
         assert 4 == checkpoints.newest(tmp_path)[0].state["step"]
 

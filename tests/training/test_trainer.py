@@ -15,11 +15,11 @@ from boxray.data import Dataset
 from boxray.data.report import Report
 from boxray.data.synthetic import make
 from boxray.errors import MissingExtra, SettingError
-from boxray.ledger import METRICS, SETTINGS
+from boxray.ledger import METRICS, REPORT, SETTINGS
 from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.records import Sample, Truths
-from boxray.training import TrainSettings, resume, train
+from boxray.training import TrainSettings, checkpoints, resume, train
 from boxray.training.balance import repeat_factors
 from boxray.training.listeners import Figures
 from boxray.training.memory import bytes_per_picture, portions_for
@@ -81,6 +81,22 @@ def test_a_finished_training_is_made_longer(pictures, tmp_path):
     assert 6 == resume(run, epochs=3.0).steps
     kept = json.loads((run / SETTINGS).read_text())["settings"]
     assert {"value": 3.0, "origin": "user"} == kept["epochs"]
+    with pytest.raises(SettingError, match="nothing left to do"):
+        resume(run)
+
+
+def test_a_training_that_was_killed_in_its_last_save_is_closed(pictures, tmp_path):
+    run = tmp_path / "run"
+    assert 4 == train(request(pictures, run)).steps
+    state = checkpoints.read(run / checkpoints.LAST).state
+    (run / checkpoints.LAST).replace(run / checkpoints.NEXT)
+    (run / REPORT).unlink()
+    rows = (run / METRICS).read_bytes()
+    assert 4 == resume(run).steps
+    assert state == checkpoints.read(run / checkpoints.LAST).state
+    assert not (run / checkpoints.NEXT).exists()
+    assert (run / REPORT).exists()
+    assert rows == (run / METRICS).read_bytes()
     with pytest.raises(SettingError, match="nothing left to do"):
         resume(run)
 

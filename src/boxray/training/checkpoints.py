@@ -107,6 +107,10 @@ def write_last(folder: Path, checkpoint: Checkpoint) -> None:
     The older ones are not touched before the new one is whole and on the disk.
     """
     write(folder / NEXT, checkpoint)
+    _name_last(folder)
+
+
+def _name_last(folder: Path) -> None:
     if (folder / LAST).exists():
         (folder / LAST).replace(folder / PREVIOUS)
     (folder / NEXT).replace(folder / LAST)
@@ -131,13 +135,20 @@ def read(path: Path) -> Checkpoint:
 
 
 def newest(folder: Path) -> tuple[Checkpoint | None, list[str]]:
-    """The newest whole checkpoint of a run, and what was wrong with any newer one."""
+    """The newest whole checkpoint of a run, and what was wrong with any newer one.
+
+    One that was killed before it got its name gets it now. Needs the run's lock.
+    """
     complaints: list[str] = []
     for name in (NEXT, LAST, PREVIOUS):
         if not (folder / name).exists():
             continue
         try:
-            return read(folder / name), complaints
+            found = read(folder / name)
         except ModelError as error:
             complaints.append(str(error))
+            continue
+        if name == NEXT:
+            _name_last(folder)
+        return found, complaints
     return None, complaints

@@ -13,7 +13,7 @@ import torch
 from lightning_fabric import Fabric
 
 from boxray.errors import SettingError
-from boxray.ledger import SETTINGS, Resolved, read_resolved
+from boxray.ledger import REPORT, SETTINGS, Resolved, read_resolved
 from boxray.recipes.recipe import Recipe
 from boxray.training import checkpoints
 from boxray.training.ignored import refuse_ignored
@@ -86,7 +86,8 @@ def resume(
 
     On a CPU the result is bit for bit that of the uninterrupted training, if it is a number of
     epochs; one with a time budget goes on for the time that was left. epochs: how long the whole
-    training is to be now, counted from its beginning; the rate follows the longer schedule.
+    training is to be now, counted from its beginning; the rate follows the longer schedule. One
+    that was killed after its last step gets the report that it lacks.
     Raises SettingError if there is nothing left to do.
     """
     folder = RunFolder(Path(run))
@@ -109,7 +110,7 @@ def resume(
             _restore(training, found, extended=epochs is not None)
         elif complaints:
             watcher.say("No whole checkpoint is left: starting again from the first step.")
-        if training.clock.progress >= 1:
+        if training.clock.progress >= 1 and (folder.path / REPORT).exists():
             raise SettingError(
                 f"nothing left to do in {run}: its {training.clock.step} steps are done and its "
                 f"model is written. To train longer: boxray resume {run} --epochs N, N being all "
