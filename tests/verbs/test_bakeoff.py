@@ -1,6 +1,7 @@
 """A bake-off measures each model once, in a process of its own, and goes on where it was."""
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -61,23 +62,53 @@ def test_models_are_measured_once_and_told_together(models, data, tmp_path, capf
         bakeoff(models, data, terms=Terms(protocol="coco", threads=1, limit=4), output=output)
 
 
-def test_what_was_told_of_all_stays_when_one_more_fails(models, data, tmp_path, monkeypatch):
+def test_a_model_that_fails_is_told_and_stops_no_other(models, data, tmp_path, capfd):
+    output, broken = tmp_path / "out", tmp_path / "broken.onnx"
+    broken.write_bytes(tiny_model.sealed(None, tiny_model.graph(class_count=2)))  # it says 3
+    words = ["bakeoff", str(data), "--output", str(output), "--protocol", "voc", "--limit", "4"]
+    words += ["--threads", "1"]
+    assert 1 == run([*words, str(models[0]), str(broken), str(models[1])])
+    table = capfd.readouterr().out
+    assert "not measured, because" in table
+    assert 1 == run([*words, str(models[0]), str(broken), str(models[1]), "--json"])
+    document = json.loads(capfd.readouterr().out)
+    assert ["tiny", "other"] == [entry["model"] for entry in document["models"]]
+    ((name, why),) = document["failed"].items()
+    assert str(broken) == name
+    assert "channels" in why
+    assert document == json.loads((output / "bakeoff.json").read_text())
+    twin = Path(shutil.copy(broken, tmp_path / "twin.onnx"))
+    with pytest.raises(OutputError, match="no model could be measured"):
+        bakeoff([broken, twin], data, terms=TERMS, output=tmp_path / "other")
+
+
+@pytest.mark.parametrize(
+    ("ending", "told"),
+    [
+        ("sys.exit(3)", "its process ended with exit code 3"),
+        ("os.kill(os.getpid(), 9)", "by signal 9, as by a system that has no memory left"),
+    ],
+)
+def test_a_process_that_ends_without_a_word_is_told(
+    models, data, tmp_path, monkeypatch, ending, told
+):
     output = tmp_path / "out"
-    before = bakeoff(models, data, terms=TERMS, output=output).to_dict()
+    before = bakeoff(models, data, terms=TERMS, output=output).entries
     third = tmp_path / "third.onnx"
     third.write_bytes(tiny_model.sealed(None, tiny_model.graph(seed=2)))
     command = verb._command
 
-    def stopped(*told):  # when it has written all that it writes
-        whole = f"import subprocess, sys; subprocess.run({command(*told)}); sys.exit(3)"
+    def stopped(*asked):  # when it has written all that it writes
+        whole = f"import os, subprocess, sys; subprocess.run({command(*asked)}); {ending}"
         return [sys.executable, "-c", whole]
 
     with monkeypatch.context() as patch:
         patch.setattr(verb, "_command", stopped)
-        with pytest.raises(OutputError, match=r"third\.onnx ended with exit code 3"):
-            bakeoff([*models, third], data, terms=TERMS, output=output)
-    assert before == json.loads((output / "bakeoff.json").read_text())
+        report = bakeoff([*models, third], data, terms=TERMS, output=output)
+    assert before == report.entries
+    assert told in report.failed[str(third)]
     after = bakeoff([*models, third], data, terms=TERMS, output=output)
+    assert not after.failed
     assert 3 == len(after.entries) == len(list((output / "measured").iterdir()))
 
 

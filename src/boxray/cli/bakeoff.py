@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from boxray import options
-from boxray.cli.process import DONE
+from boxray.cli.process import DONE, FAILED
 
 app = typer.Typer()
 
@@ -46,7 +46,8 @@ def _bakeoff(
 ) -> int:
     """Compare models on the same annotated pictures: what each reaches, and what it costs.
 
-    Every model runs in a process of its own. Stopped, the same command goes on where it was.
+    Every model runs in a process of its own. Stopped, the same command goes on where it was. One
+    that fails is named with its reason, and does not stop the others; exit code 1 then.
     """
     from boxray.data import Manner
     from boxray.verbs import bakeoff, bakeoff_tables, terminal
@@ -77,7 +78,7 @@ def _bakeoff(
         )
     terminal.warn(*(line for entry in report.entries for line in entry["errors"]))
     terminal.deliver(report.to_dict(), bakeoff_tables.bakeoff(report), as_json)
-    return DONE
+    return FAILED if report.failed else DONE
 
 
 def _tell(name: str, number: int, count: int) -> None:

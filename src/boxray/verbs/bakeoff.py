@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from boxray.bundle.contents import contents
 from boxray.data import Dataset, Manner
 from boxray.data.classes import read_class_file
 from boxray.detectors import TwoStage
-from boxray.errors import FormatError, OutputError, SettingError
+from boxray.errors import BoxrayError, FormatError, OutputError, SettingError
 from boxray.evaluation import labels_in_dataset, rules_of
 from boxray.files import write_atomically
 from boxray.inspection import plots
@@ -35,6 +36,7 @@ from boxray.verbs.sources import make_parent
 SCHEMA = "boxray.bakeoff/1"
 DEFAULT_OUTPUT = Path("boxray-bakeoff")
 DOCUMENT, PICTURE, MEASURED = "bakeoff.json", "bakeoff.png", "measured"
+REASON = ".why"  # of the file in which a model's own process says why it has no numbers
 
 Entry: TypeAlias = dict[str, Any]  # one model's part of the document
 
@@ -60,7 +62,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class BakeoffReport:
-    """The numbers of every model; metric: the one that the picture shows, against milliseconds."""
+    """The numbers of every model; metric: the one that the picture shows, against milliseconds.
+
+    failed: of each model that could not be measured, why.
+    """
 
     data: Path
     terms: Terms
@@ -68,6 +73,7 @@ class BakeoffReport:
     metric: str
     entries: tuple[Entry, ...]
     output: Path
+    failed: dict[str, str]
 
     def to_dict(self) -> dict[str, Any]:
         """The document `boxray.bakeoff/1`, ready for json.dumps."""
@@ -83,6 +89,7 @@ class BakeoffReport:
             "threads": terms.threads,
             "metric": self.metric,
             "models": list(self.entries),
+            "failed": self.failed,
             "picture": str(self.output / PICTURE),
         }
 
@@ -100,10 +107,10 @@ def bakeoff(
 
     A single model is measured in this very process. on_model: told the name, number and count of
     models when each has its turn; on_image: how many pictures of how many are done.
-    What the output folder says of the same model on the same terms is not measured again.
+    What the output folder says of the same model on the same terms is not measured again. A model
+    that fails while it is measured does not stop the others.
     Raises FormatError, SettingError or ModelError before any work where the parts do not fit,
-    MissingExtra where no picture can be drawn, and OutputError where a process ended without
-    numbers.
+    MissingExtra where no picture can be drawn, and OutputError where no model could be measured.
     """
     plots.require()
     terms = terms or Terms()
@@ -114,20 +121,39 @@ def bakeoff(
     for classes in known:
         labels_in_dataset(classes, dataset.classes)  # or say so before the work
     _prepare(output, folder)
-    entries = []
+    entries: list[Entry] = []
+    failed: dict[str, str] = {}
     for number, name in enumerate(models, 1):
         place = output / MEASURED / f"{_key(name, dataset, terms)}.json"
         if on_model is not None:
             on_model(str(name), number, len(models))
         if not place.exists():
             if len(models) > 1:
-                _in_its_own_process(name, folder, terms, place)
+                why = _in_its_own_process(name, folder, terms, place)
+                if why is not None:
+                    failed[str(name)] = why
+                    continue
             else:
-                entry = _measured(name, dataset, terms, on_image)
-                write_atomically(place, json.dumps(entry, indent=1, allow_nan=False).encode())
+                _measure_here(name, dataset, terms, place, on_image)
         entries.append(_read(place, str(name)))
+    return _told(folder, terms, len(dataset), entries, failed, output)
+
+
+def _told(
+    folder: Path,
+    terms: Terms,
+    images: int,
+    entries: Sequence[Entry],
+    failed: dict[str, str],
+    output: Path,
+) -> BakeoffReport:
+    """The report, after its document and picture."""
+    if not entries:
+        raise OutputError(
+            f"no model could be measured: {'; '.join(f'{k}: {why}' for k, why in failed.items())}"
+        )
     metric = "AP" if "AP" in entries[0]["metrics"] else "AP50"
-    report = BakeoffReport(Path(folder), terms, len(dataset), metric, tuple(entries), output)
+    report = BakeoffReport(Path(folder), terms, images, metric, tuple(entries), output, failed)
     points = [(e["model"], sum(e["milliseconds"].values()), e["metrics"][metric]) for e in entries]
     write_atomically(output / DOCUMENT, json.dumps(report.to_dict(), indent=1).encode())
     plots.save_bakeoff(points, metric, output / PICTURE)
@@ -226,24 +252,55 @@ def _measured(
     }
 
 
-def _in_its_own_process(name: str | Path, folder: Path, terms: Terms, place: Path) -> None:
+def _measure_here(
+    name: str | Path,
+    dataset: Dataset,
+    terms: Terms,
+    place: Path,
+    on_image: Callable[[int, int], None] | None,
+) -> None:
+    """Write the numbers of a model, or why there are none beside them."""
+    why = place.with_suffix(REASON)
+    why.unlink(missing_ok=True)
+    try:
+        entry = _measured(name, dataset, terms, on_image)
+    except Exception as error:
+        text = str(error) if isinstance(error, BoxrayError) else f"{type(error).__name__}: {error}"
+        write_atomically(why, (text.strip().splitlines() or ["?"])[0].encode("utf-8", "replace"))
+        raise
+    write_atomically(place, json.dumps(entry, indent=1, allow_nan=False).encode())
+
+
+def _in_its_own_process(name: str | Path, folder: Path, terms: Terms, place: Path) -> str | None:
     """Run this verb with one model; what it says to people goes where ours goes.
 
     It works in a folder of its own, so that what is told of all models is never told of one alone.
+    Returns why there are no numbers, None where there are.
     """
     own = place.with_suffix(".running")
     command = _command(name, folder, terms, own)
     done = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
     measured = own / MEASURED / place.name
+    why = None
     if done.returncode != 0:
-        raise OutputError(
-            f"measuring {name} ended with exit code {done.returncode}; the models before it are "
-            f"kept in {place.parent}. The same command goes on from there."
-        )
-    if not measured.exists():
-        raise OutputError(f"{name} or {folder} changed while it was measured. Try again.")
-    measured.replace(place)
+        why = _reason(done.returncode, measured.with_suffix(REASON))
+    elif not measured.exists():
+        why = "it or the data changed while it was measured: try again"
+    else:
+        measured.replace(place)
     shutil.rmtree(own, ignore_errors=True)
+    return why
+
+
+def _reason(code: int, said: Path) -> str:
+    """Why a process ended without numbers: what it left behind, else how it ended."""
+    if said.exists():
+        return said.read_text(encoding="utf-8")
+    if code < 0:
+        return f"its process was ended by signal {-code}" + (
+            ", as by a system that has no memory left" if code == -signal.SIGKILL else ""
+        )
+    return f"its process ended with exit code {code}"
 
 
 def _command(name: str | Path, folder: Path, terms: Terms, output: Path) -> list[str]:

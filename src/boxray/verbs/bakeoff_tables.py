@@ -24,6 +24,7 @@ def bakeoff(report: BakeoffReport) -> list[RenderableType]:
         "Ceiling: the recall that perfect scores and selection would give. Passes: canvases "
         "through the network. All times in milliseconds per picture. Memory and files in MB, "
         "weights in millions.",
+        *([_failed(report.failed)] if report.failed else []),
         f"{DOCUMENT} and {PICTURE} are in {shown(str(report.output))}",
     ]
 
@@ -55,6 +56,13 @@ def _taken(entries: tuple[Entry, ...]) -> Table:
             "?" if weights is None else f"{weights / 1e6:.1f}",
             f"{entry['size_bytes'] / 1e6:.1f}",
         )
+    return rows
+
+
+def _failed(failed: dict[str, str]) -> Table:
+    rows = table("model", "not measured, because")
+    for name, why in failed.items():
+        rows.add_row(shown(name), shown(why))
     return rows
 
 
