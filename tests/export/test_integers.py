@@ -1,5 +1,7 @@
 """A model on 8-bit integers: smaller, still the same detector, and it says what it cost."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -95,3 +97,9 @@ def test_it_is_copied_as_it_is_and_nothing_begins_with_it(content, tmp_path):
         export(path, tmp_path / "other.onnx", judged_on=Judged(tmp_path, int8=True))
     with pytest.raises(SettingError, match="start from the model before"):
         read_start(str(path))
+
+
+def test_importing_it_leaves_the_search_path_as_it_was():
+    program = "import sys; before = list(sys.path); import boxray.export.integers; "
+    program += "sys.exit(before != sys.path)"
+    assert 0 == subprocess.run([sys.executable, "-c", program]).returncode

@@ -8,6 +8,7 @@ Source: Jacob et al. 2018 (quantization for integer-arithmetic-only inference), 
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,14 +17,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from boxray import bundle, images
 from boxray.bundle.certificates import Certificate, Integers
@@ -37,6 +30,19 @@ from boxray.export.certificate import Pictures
 from boxray.images import Pixels
 from boxray.metrics.agreement import agree
 from boxray.records import Sample
+
+_search_path = list(sys.path)
+from onnxruntime.quantization import (  # noqa: E402
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process  # noqa: E402
+
+# the package appends a folder of its own, whose `metrics` or `benchmark` would hide a user's
+sys.path[:] = _search_path
 
 CALIBRATED_ON = 64  # pictures, spread over those to learn from
 COMPARED = 50  # pictures that are compared box by box
