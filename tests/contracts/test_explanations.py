@@ -6,6 +6,7 @@ the detector itself, run again with the thresholds that the explanation names.
 """
 
 import math
+from dataclasses import replace
 from itertools import repeat
 from typing import get_args
 
@@ -324,6 +325,24 @@ class TestAPoint:
     def test_a_point_outside_the_image_is_refused(self, family, point):
         with pytest.raises(Exception, match="outside the image"):
             explain.at_point(family(0).decision(), *map(float, point))
+
+
+@every_family
+def test_detections_keep_their_numbers_when_thresholds_are_turned(family):
+    counts = set()
+    for seed in range(3):
+        one = family(seed)
+        before = one.decision()
+        for score in (0.0, 0.05, 0.3, 0.6):
+            shown = one.detections(score_threshold=score)
+            then = before.again(replace(before.thresholds, score_threshold=score))
+            assert shown.places.tolist() == then.places.tolist()
+            assert shown.boxes == pytest.approx(then.shown[then.places])
+            counts.add(len(then.places))
+            if len(shown):
+                told = explain.of_detection(then, len(shown) - 1)
+                assert float(shown.scores[-1]) == pytest.approx(told.score)
+    assert len(counts) > 1
 
 
 @every_family

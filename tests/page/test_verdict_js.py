@@ -15,7 +15,7 @@ from boxray.explain.misses import verdict
 from boxray.explain.packing import packed, why_fixed
 from boxray.explain.stages import PROPOSAL_STAGES, STAGES
 from boxray.explain.target import targets_of
-from boxray.selection import Method, Thresholds
+from boxray.selection import Method
 from contracts.families import CLASSES, FAMILIES
 from page.browser import chromium
 
@@ -44,8 +44,7 @@ def turned(decision: Decision, chance: np.random.Generator, turns: int) -> list[
     if why_fixed(decision):
         return [decision]
     return [decision] + [
-        shown_again(
-            decision,
+        decision.again(
             replace(
                 decision.thresholds,
                 score_threshold=round(float(chance.uniform(0.01, 0.6)), 3),
@@ -56,13 +55,6 @@ def turned(decision: Decision, chance: np.random.Generator, turns: int) -> list[
         )
         for _ in range(turns)
     ]
-
-
-def shown_again(decision: Decision, thresholds: Thresholds) -> Decision:
-    """Decided again, with the numbers of the detections that would then be shown."""
-    then = decision.again(thresholds)
-    (inside,) = (then.shown[:, 2:] > then.shown[:, :2]).all(1).nonzero()
-    return replace(then, places=inside)
 
 
 def ask(asked) -> list:

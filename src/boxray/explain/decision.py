@@ -58,11 +58,14 @@ class Decision:
         candidates = (
             self.candidates if same else self.coder.decode(self.raw, thresholds.score_threshold)
         )
+        selection = self.reselect(candidates, thresholds)
+        boxes = self.in_image(selection.boxes)
         return replace(
             self,
             thresholds=thresholds,
             candidates=candidates,
-            selection=self.reselect(candidates, thresholds),
+            selection=selection,
+            places=np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1)),  # what is shown
         )
 
     @cached_property
