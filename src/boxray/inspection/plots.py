@@ -94,7 +94,8 @@ def save_bakeoff(
     for number, (name, milliseconds, value) in enumerate(points):
         if value is None:
             continue
-        axes.plot(milliseconds, value, "o", color=_COLOURS[number % len(_COLOURS)], ms=10,
+        turn, colour = divmod(number, len(_COLOURS))  # no two look the same
+        axes.plot(milliseconds, value, "os^D"[turn % 4], color=_COLOURS[colour], ms=10,
                   label=_plain(name))  # fmt: skip
     times = np.log10([max(1e-3, milliseconds) for _, milliseconds, _ in points])
     axes.set(xscale="log", xlabel="milliseconds per picture", ylabel=metric,
