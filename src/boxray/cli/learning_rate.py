@@ -9,6 +9,7 @@ import typer
 
 from boxray import options, recipes
 from boxray.cli.process import DONE
+from boxray.cli.sides import one_side
 
 app = typer.Typer()
 
@@ -54,11 +55,10 @@ def _learning_rate(
     """
     from boxray.verbs import learning_rate, terminal, train_options
 
-    if size is not None and size.height != size.width:
-        raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
+    side = one_side(size, "a training")
     chosen = train_options.TrainOptions(
         recipe=recipe, start=start, classes=classes, split=split, val_split=val_split,
-        batch=batch, freeze=freeze, size=None if size is None else size.height,
+        batch=batch, freeze=freeze, size=side,
         seed=seed or 0, threads=threads, device=device,
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,

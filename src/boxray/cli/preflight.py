@@ -10,6 +10,7 @@ import typer
 from boxray import options, recipes
 from boxray.cli import checks
 from boxray.cli.process import DONE, FAILED
+from boxray.cli.sides import one_side
 
 app = typer.Typer()
 
@@ -56,12 +57,11 @@ def _preflight(
     """
     from boxray.verbs import preflight, preflight_tables, terminal, train_options
 
-    if size is not None and size.height != size.width:
-        raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
+    side = one_side(size, "a training")
     chosen = train_options.TrainOptions(
         recipe=recipe, start=start, classes=classes, split=split, val_split=val_split,
         batch=batch, learning_rate=learning_rate, freeze=freeze,
-        size=None if size is None else size.height,
+        size=side,
         seed=seed or 0, threads=threads, device=device,
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,

@@ -14,6 +14,7 @@ from boxray.cli.process import DONE, when_nobody_reads
 
 if TYPE_CHECKING:
     from boxray.verbs.train import TrainReport
+from boxray.cli.sides import one_side
 
 app = typer.Typer()
 
@@ -68,14 +69,13 @@ def _train(
     from boxray.verbs import terminal, train, train_options
 
     when_nobody_reads(signal.SIG_IGN)  # a training outlives a closed window, and a lost worker
-    if size is not None and size.height != size.width:
-        raise typer.BadParameter("a training takes one side, like 320.", param_hint="--size")
+    side = one_side(size, "a training")
     chosen = train_options.TrainOptions(
         recipe=recipe, start=start, minutes=minutes, epochs=epochs,
         classes=classes, split=split, val_split=val_split,
         batch=batch, accumulate=accumulate, learning_rate=learning_rate, freeze=freeze,
         balance=balance, multi_scale=multi_scale, patience=patience, log=tuple(log or ()),
-        size=None if size is None else size.height,
+        size=side,
         seed=seed or 0, threads=threads, device=device,
         format=data_format, voc_zero_based=voc_zero_based, segments=segments,
         merge_names=merge_names, strict=strict, cache=cache,

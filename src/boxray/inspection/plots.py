@@ -111,6 +111,27 @@ def save_bakeoff(
     _save(figure, path)
 
 
+def save_range_test(
+    rates: Sequence[float],
+    losses: Sequence[float],
+    smoothed: Sequence[float],
+    marks: Mapping[str, float],
+    path: Path,
+) -> None:
+    """Loss against learning rate as one PNG. marks: rates that are pointed at, by what they are."""
+    figure = _figure(7.0, 4.0)
+    axes = figure.subplots()
+    axes.plot(rates, losses, color=_COLOURS[0], alpha=0.35, label="loss of a step")
+    axes.plot(rates, smoothed, color=_COLOURS[0], label="with the steps around it")
+    for (name, rate), style in zip(marks.items(), ("-", ":"), strict=True):
+        axes.axvline(rate, color=_COLOURS[1], ls=style, label=f"{name}, {rate:.2g}")
+    axes.set(xscale="log", xlabel="learning rate", ylabel="loss, all terms")
+    axes.set_ylim(0, 1.3 * smoothed[0])
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+    _save(figure, path)
+
+
 def save_guesses(bars: Mapping[str, Sequence[tuple[str, float]]], path: Path) -> None:
     """For every patch a chart of (class, probability), best on top, on one scale."""
     best = max(chance for guesses in bars.values() for _, chance in guesses)

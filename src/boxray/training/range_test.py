@@ -7,20 +7,17 @@ test), with rates that grow by a factor, not by a sum, as has become usual.
 from __future__ import annotations
 
 import copy
-import io
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
 from statistics import fmean, median
 
 import numpy as np
 import torch
 
 from boxray.errors import SettingError
-from boxray.files import write_atomically
 from boxray.training.loop import schedule_of
 from boxray.training.pictures import CACHE_SHARE, TrainingPictures, collate, free_memory_bytes
 from boxray.training.preparation import Prepared
@@ -111,23 +108,3 @@ def range_test(
             "`boxray preflight` says why."
         )
     return RangeTest(tuple(rates), tuple(losses), ran_away)
-
-
-def draw(found: RangeTest, path: Path) -> None:
-    """The loss against the rate, and the rate that is suggested, as one picture."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.plot(found.rates, found.losses, color="C0", alpha=0.35, label="loss of a step")
-    axes.plot(found.rates, found.smoothed, color="C0", label=f"mean of {WINDOW} steps")
-    axes.axvline(found.suggested, color="C3", label=f"suggested, {found.suggested:g}")
-    axes.axvline(found.lowest, color="C3", ls=":", label=f"lowest loss, {found.lowest:.2g}")
-    axes.set(xscale="log", xlabel="learning rate", ylabel="loss, all terms")
-    axes.set_ylim(0, 1.3 * found.smoothed[0])
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=110)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, picture.getvalue())

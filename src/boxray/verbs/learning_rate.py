@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from boxray.inspection import plots
 from boxray.verbs.data.places import check_new_file
 from boxray.verbs.running import missing_extra
+from boxray.verbs.sources import make_parent
 from boxray.verbs.train_options import TrainOptions
+
+if TYPE_CHECKING:
+    from boxray.training.range_test import RangeTest
 
 SCHEMA = "boxray.learning-rate/1"
 
@@ -20,12 +25,7 @@ SCHEMA = "boxray.learning-rate/1"
 class RatesReport:
     """What the range test saw. usual: the rate that `train` takes unless it is told another."""
 
-    rates: tuple[float, ...]
-    losses: tuple[float, ...]
-    smoothed: tuple[float, ...]
-    lowest: float
-    suggested: float
-    ran_away: bool
+    found: RangeTest
     usual: float
     picture: Path | None
 
@@ -33,27 +33,26 @@ class RatesReport:
         """The document `boxray.learning-rate/1`, ready for json.dumps."""
         return {
             "schema": SCHEMA,
-            "suggested": self.suggested,
+            "suggested": self.found.suggested,
             "usual": self.usual,
-            "lowest": self.lowest,
-            "ran_away": self.ran_away,
-            "rates": list(self.rates),
-            "losses": list(self.losses),
-            "smoothed": list(self.smoothed),
+            "lowest": self.found.lowest,
+            "ran_away": self.found.ran_away,
+            "rates": list(self.found.rates),
+            "losses": list(self.found.losses),
+            "smoothed": list(self.found.smoothed),
             "picture": None if self.picture is None else str(self.picture),
         }
 
     def summary(self) -> list[str]:
         """What to make of it, for people."""
-        end = (
-            f"ran away at {self.rates[-1]:.2g}"
-            if self.ran_away
-            else f"did not run away up to {self.rates[-1]:.2g}"
-        )
+        found = self.found
+        first, last = found.rates[0], found.rates[-1]
+        end = f"ran away at {last:.2g}" if found.ran_away else f"did not run away up to {last:.2g}"
+        low = min(found.smoothed)
         lines = [
-            f"{len(self.rates)} steps from a rate of {self.rates[0]:.2g}: the loss fell from "
-            f"{self.smoothed[0]:.3g} to {min(self.smoothed):.3g} at {self.lowest:.2g}, and {end}.",
-            f"Suggested, a tenth of that: --learning-rate {self.suggested:g}. Without it, `train` "
+            f"{len(found.rates)} steps from a rate of {first:.2g}: the loss fell from "
+            f"{found.smoothed[0]:.3g} to {low:.3g} at {found.lowest:.2g}, and {end}.",
+            f"Suggested, a tenth of that: --learning-rate {found.suggested:g}. Without it, `train` "
             f"takes {self.usual:g}.",
         ]
         return lines if self.picture is None else [*lines, f"Drawn in {self.picture}"]
@@ -76,9 +75,10 @@ def learning_rate(
     """
     if picture is not None:
         check_new_file(picture, ".png", data, may_replace=overwrite, option="--picture")
+        plots.require()
     try:
         from boxray import training
-        from boxray.training.range_test import draw, range_test
+        from boxray.training.range_test import range_test
         from boxray.training.starting import ready
         from boxray.training.watching import Watcher
     except ModuleNotFoundError as error:
@@ -88,14 +88,7 @@ def learning_rate(
     found = range_test(prepared, on_step=on_step)
     usual = prepared.resolved.values["learning_rate"]
     if picture is not None:
-        draw(found, picture)
-    return RatesReport(
-        rates=found.rates,
-        losses=found.losses,
-        smoothed=found.smoothed,
-        lowest=found.lowest,
-        suggested=found.suggested,
-        ran_away=found.ran_away,
-        usual=usual,
-        picture=picture,
-    )
+        marks = {"suggested": found.suggested, "lowest loss": found.lowest}
+        make_parent(picture)
+        plots.save_range_test(found.rates, found.losses, found.smoothed, marks, picture)
+    return RatesReport(found, usual, picture)

@@ -10,6 +10,7 @@ import typer
 from boxray import options
 from boxray.cli import checks
 from boxray.cli.process import DONE, FAILED
+from boxray.cli.sides import one_side
 
 app = typer.Typer()
 
@@ -59,8 +60,7 @@ def _doctor(
     from boxray.verbs import terminal
     from boxray.verbs.data import doctor, doctor_tables
 
-    if size is not None and size.height != size.width:
-        raise typer.BadParameter("the doctor takes one side, like 320.", param_hint="--size")
+    side = one_side(size, "the doctor")
     asked = chosen(checks.names(only), checks.names(skip))
     # what a strict reading refuses is what the doctor is to tell
     manner = Manner.asked(
@@ -71,7 +71,7 @@ def _doctor(
         report = doctor.doctor(
             data,
             asked,
-            canvas=DEFAULT_CANVAS if size is None else size.height,
+            canvas=side or DEFAULT_CANVAS,
             output=output if output or as_json else doctor.DEFAULT_OUTPUT,
             overwrite=overwrite,
             patch=patch,

@@ -8,6 +8,7 @@ import typer
 
 from boxray import options
 from boxray.cli.process import DONE
+from boxray.cli.sides import one_side
 
 app = typer.Typer()
 
@@ -49,12 +50,11 @@ def _priors(
     from boxray.verbs import terminal
     from boxray.verbs.data import places, priors, statistics_tables
 
-    if size is not None and size.height != size.width:
-        raise typer.BadParameter("priors take one side, like 320.", param_hint="--size")
+    side = one_side(size, "priors")
     wanted = priors.Clustering(
         count=count or priors.DEFAULT_COUNT,
         distance=distance,
-        side=size.height if size else priors.DEFAULT_SIDE,
+        side=side or priors.DEFAULT_SIDE,
         seed=seed or 0,
     )
     manner = Manner.asked(
