@@ -60,4 +60,6 @@ def test_the_budget_is_measured_on_the_shipped_model():
     if not DEFAULT_MODEL.exists():
         pytest.skip(NO_DEFAULT_MODEL)
     assert DEFAULT_MODEL.stat().st_size < 12_000_000  # bytes; the package stays light
+    together = sum(path.stat().st_size for path in DEFAULT_MODEL.parent.glob("*.onnx"))
+    assert together < 22_000_000
     assert Path(ROOT / "src" / "boxray" / "models") == DEFAULT_MODEL.parent

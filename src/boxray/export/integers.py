@@ -71,9 +71,13 @@ def to_integers(
     draft = with_metadata(graph, bundle.to_text(model))
     after = bundle.from_bytes(draft, "the model on integers")
     assert isinstance(after, OneStage)
-    found = replace(certificate, integers=_compared(before, after, judged, len(samples)))
+    integers = _compared(before, after, judged, len(samples))
+    found = replace(certificate, integers=integers)
+    # what training measured was another file
+    measured = {f"AP50 on {judged.name}": round(integers.ap50, 4)}
     del graph.metadata_props[len(kept) :]
-    return with_metadata(graph, bundle.to_text(replace(model, certificate=found)))
+    sealed = replace(model, certificate=found, metrics=measured)
+    return with_metadata(graph, bundle.to_text(sealed))
 
 
 class _Canvases(CalibrationDataReader):  # type: ignore[misc]  # it comes without types
