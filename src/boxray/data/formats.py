@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from boxray.data import coco, open_images, open_images_writing, split_lists, voc, yolo
+from boxray.data import coco, open_images, open_images_writing, split_lists, voc, voc_folders, yolo
 from boxray.data.annotated import Layout
 from boxray.data.parts import Part
 from boxray.errors import FormatError, SettingError
@@ -29,7 +29,7 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    "voc": Format(voc.recognise, voc.write, voc.PICTURES, voc.SAYS, voc.EXPECTED),
+    "voc": Format(voc_folders.recognise, voc.write, voc.PICTURES, voc.SAYS, voc_folders.EXPECTED),
     "coco": Format(coco.recognise, coco.write, coco.PICTURES, coco.SAYS, coco.EXPECTED),
     "yolo": Format(yolo.recognise, yolo.write, yolo.PICTURES, yolo.SAYS, yolo.EXPECTED),
     "open-images": Format(

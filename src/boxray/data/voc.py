@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -27,7 +26,7 @@ from boxray.data.annotated import (
     without_repeats,
 )
 from boxray.data.classes import has_control_characters
-from boxray.data.partition import DERIVED, Divider, in_order, plain
+from boxray.data.partition import DERIVED, Divider, in_order
 from boxray.data.parts import UNLABELLED, WHOLE, Part, written_number
 from boxray.data.pictures import by_stem, without_suffix
 from boxray.data.plain_xml import read_xml
@@ -35,13 +34,9 @@ from boxray.data.report import REFUSED, REPAIRED, SKIPPED, Cause, Fault, Ledger,
 from boxray.errors import BoxrayError, FormatError
 from boxray.records import Sample
 
-EXPECTED = "Annotations/*.xml beside JPEGImages/, or XML files beside their pictures"
 PICTURES = "JPEGImages"
 _FLAGS = ("difficult", "truncated", "occluded")
 SAYS = frozenset({*_FLAGS, UNLABELLED})
-_PER_CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
-_PER_CLASS_LINE = re.compile(r"\S+\s+(-1|0|1)")
-_PICTURE_FOLDERS = ("JPEGImages", "images", "../JPEGImages", "../images")
 
 
 @dataclass(frozen=True)
@@ -71,48 +66,6 @@ class Layout:
         return _read(self, split, ledger, conventions.zero_based, divider)
 
 
-def recognise(folder: Path) -> Layout | None:
-    """The layout of a VOC data set at or below `folder`, or None where there is none.
-
-    Raises FormatError where the folder holds several.
-    """
-    if not folder.is_dir():
-        return None
-    if (folder / "Annotations").is_dir():
-        return _layout(folder, folder / "Annotations")
-    inside = sorted({path.parent for path in folder.glob("*/Annotations")})
-    inside += sorted({path.parent for path in folder.glob("*/*/Annotations")})
-    if len(inside) > 1:
-        raise FormatError(
-            f"{folder} holds several VOC data sets: {', '.join(map(str, inside))}. "
-            "Give the folders one by one."
-        )
-    if inside:
-        return _layout(inside[0], inside[0] / "Annotations")
-    return _layout(folder, folder) if next(folder.glob("*.xml"), None) else None
-
-
-def _layout(root: Path, annotations: Path) -> Layout:
-    flat = [root] if annotations == root else []
-    pictures = dict.fromkeys(flat + [root / name for name in _PICTURE_FOLDERS] + [annotations])
-    files = sorted((root / "ImageSets" / "Main").glob("*.txt"))
-    files = [path for path in files if not _is_per_class(path)]
-    lists = {plain(path.stem): path for path in files}
-    if len(lists) < len(files):  # val2007 beside val2012: only their full names tell them apart
-        lists = {path.stem: path for path in files}
-    if set(lists) == {"train"}:  # with nothing to check on it is all there is
-        lists = {"trainval": lists["train"]}
-    return Layout(root, annotations, tuple(path for path in pictures if path.is_dir()), lists)
-
-
-def _is_per_class(path: Path) -> bool:
-    """Whether this is a list like `aeroplane_train.txt`, with a column of -1, 0 and 1."""
-    lines = _lines(path)
-    return bool(
-        _PER_CLASS_LIST.fullmatch(path.stem) and lines and _PER_CLASS_LINE.fullmatch(lines[0])
-    )
-
-
 def _read(
     layout: Layout, split: str | None, ledger: Ledger, zero_based: bool, divider: Divider
 ) -> Reading:
@@ -127,10 +80,16 @@ def _read(
         reader = _Image(stem, annotation, pictures.get(stem), ledger, zero_based)
         images += [image] if (image := reader.read()) else []
         classes |= reader.names
-    for path in annotations.values():  # of the other splits, so that all have the same labels
-        with contextlib.suppress(FormatError):  # told when its image is read
-            classes |= _names(read_xml(path, "annotation"))
+    classes |= _names_in(annotations.values())  # of the other splits: all have the same labels
     return Reading(tuple(sorted(classes)), tuple(images))
+
+
+def _names_in(paths: Iterable[Path]) -> set[str]:
+    names: set[str] = set()
+    for path in paths:
+        with contextlib.suppress(FormatError):  # told when its image is read
+            names |= _names(read_xml(path, "annotation"))
+    return names
 
 
 def _names(root: Element) -> set[str]:
@@ -139,7 +98,13 @@ def _names(root: Element) -> set[str]:
     return {name for name in names if name and not has_control_characters(name)}
 
 
-def _lines(path: Path) -> list[str]:
+def class_names(layout: Layout) -> tuple[str, ...]:
+    """The class names in all of its annotations."""
+    return tuple(sorted(_names_in(layout.annotations.glob("*.xml"))))
+
+
+def lines_of(path: Path) -> list[str]:
+    """The lines of a split's list that are not blank. Raises FormatError where it is not UTF-8."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -174,7 +139,7 @@ def _listed(layout: Layout, wanted: Iterable[str], ledger: Ledger) -> list[str]:
     stems: dict[str, None] = {}
     for path in (layout.lists[name] for name in wanted):
         seen = set()
-        for number, line in enumerate(_lines(path), 1):
+        for number, line in enumerate(lines_of(path), 1):
             stem = without_suffix(line) or line
             if stem in seen:
                 ledger.remark(REPAIRED, path, f"'{stem}' is listed twice: one kept", number)
