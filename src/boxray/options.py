@@ -213,7 +213,7 @@ VocZeroBased = Annotated[
     bool, typer.Option("--voc-zero-based", help="The first pixel of the VOC files is 0, not 1.")
 ]
 Segments = Annotated[
-    bool, typer.Option("--segments", help="Take the box around each polygon of YOLO files.")
+    bool, typer.Option("--segments", help="Take the box around each polygon of YOLO or COCO.")
 ]
 MergeNames = Annotated[
     bool, typer.Option("--merge-names", help="Categories of one name in a COCO file are one.")

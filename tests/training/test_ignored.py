@@ -97,6 +97,6 @@ class TestOneRecipe:
 
     def test_how_files_of_another_format_are_read(self, pictures, recipe):
         assert refusal(pictures, recipe, voc_zero_based=True) is None
-        for option, wanted in (("segments", "yolo"), ("merge_names", "coco")):
+        for option, wanted in (("segments", "yolo and coco"), ("merge_names", "coco")):
             told = refusal(pictures, recipe, **{option: True})
             assert f"--{option.replace('_', '-')} is for {wanted} files; the data is in voc" in told

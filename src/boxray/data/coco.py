@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from boxray.boxes import to_xywh
+from boxray.data import coco_files
 from boxray.data.annotated import Annotated, Conventions, Found, Reading, frame_of, settle
-from boxray.data.coco_json import Entry, categories_of, load
-from boxray.data.partition import Divider, divisions, plain
+from boxray.data.coco_json import Entry, box_around, categories_of, load, whole_id
+from boxray.data.partition import Divider, divisions
 from boxray.data.parts import AREA, CLASS_LIST, Part
 from boxray.data.parts import WHOLE as NO_SPLIT
 from boxray.data.pictures import Finder, UnsafeNameError
@@ -23,12 +24,10 @@ from boxray.data.report import REFUSED, REPAIRED, SKIPPED, WARNING, Cause, Fault
 from boxray.errors import BoxrayError, FormatError
 from boxray.records import FLAGS, Sample
 
-EXPECTED = "annotations/instances_*.json, */_annotations.coco.json, or one JSON file"
 PICTURES = "images/{split}"
 _ATTRIBUTES = tuple(flag for flag in FLAGS if flag != "crowd")
 SAYS = frozenset({*FLAGS, AREA, CLASS_LIST})
 _NO_FLAGS: frozenset[str] = frozenset()  # one for all: each of its own takes 216 bytes
-WHOLE = ""  # the key of a file that is no split
 
 
 @dataclass(frozen=True)
@@ -47,40 +46,17 @@ class Layout:
         self, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
     ) -> Reading:
         """Every image of the split, or of all splits; categories in the order of their ids."""
-        return _read(self, split, ledger, conventions.merge_names, divider)
+        return _read(self, split, ledger, conventions, divider)
 
 
 def recognise(path: Path) -> Layout | None:
     """The layout of a COCO data set at `path`, a folder or the JSON file itself, or None."""
-    if not path.is_dir():
-        root = path.parent.parent if path.parent.name == "annotations" else path.parent
-        return Layout(root, _by_split([path])) if path.suffix.lower() == ".json" else None
-    for pattern in ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json"):
-        files = sorted(path.glob(pattern))
-        if files:
-            return Layout(path, _by_split(files))
-    files = sorted(path.glob("annotations/*.json")) or sorted(path.glob("*.json"))
-    files = [file for file in files if "hierarchy" not in file.name]  # of Open Images' classes
-    return Layout(path, _by_split(files)) if len(files) == 1 else None
-
-
-def _by_split(files: list[Path]) -> dict[str, Path]:
-    names = [_split_name(path) for path in files]
-    if len({plain(name) for name in names}) == len(names):
-        names = [plain(name) for name in names]
-    if len(files) == 1 and names[0] not in {"train", "val", "test"}:
-        names = [WHOLE]
-    return dict(zip(names, files, strict=True))
-
-
-def _split_name(path: Path) -> str:
-    if path.name == "_annotations.coco.json":
-        return path.parent.name
-    return path.stem.removeprefix("instances_")
+    found = coco_files.find(path)
+    return None if found is None else Layout(*found)
 
 
 def _read(
-    layout: Layout, split: str | None, ledger: Ledger, merge_names: bool, divider: Divider
+    layout: Layout, split: str | None, ledger: Ledger, conventions: Conventions, divider: Divider
 ) -> Reading:
     own = divider.splits_of(layout.splits)
     if not own or split is None:
@@ -90,26 +66,32 @@ def _read(
     readings = []
     for name in wanted:
         part = None if own else split
-        readings.append(_read_file(layout, name, part, ledger, merge_names, divider))
+        readings.append(_read_file(layout, name, part, ledger, conventions, divider))
     names = dict.fromkeys(name for reading in readings for name in reading.classes)
     return Reading(tuple(names), tuple(image for reading in readings for image in reading.images))
 
 
 def _read_file(
-    layout: Layout, name: str, part: str | None, ledger: Ledger, merge_names: bool, divider: Divider
+    layout: Layout,
+    name: str,
+    part: str | None,
+    ledger: Ledger,
+    conventions: Conventions,
+    divider: Divider,
 ) -> Reading:
     """The images of one file, or of a part of it."""
     path = layout.files[name]
     document = load(path)
-    categories = categories_of(document.categories, path, ledger, merge_names)
+    categories = categories_of(document.categories, path, ledger, conventions.merge_names)
     entries = _entries(document.images, path, ledger)
     wanted = set(entries)
-    finder = Finder(_picture_folders(layout.root, path, name))
+    file_names = [entry.get("file_name") for entry in entries.values()]
+    finder = Finder(coco_files.picture_folders(layout.root, path, name), file_names)
     if part is not None:
         names = {key: str(entry.get("file_name")) for key, entry in entries.items()}
         chosen = divider.part({n: finder.get(n) for n in names.values()}, part, path, ledger)
         wanted = {key for key, file in names.items() if file in chosen}
-    found = _Annotations(path, categories, entries, wanted, ledger)
+    found = _Annotations(path, categories, entries, wanted, ledger, conventions.segments)
     found.read(document.annotations())
     labelled = document.labelled
     del document  # its text is as large as all that was read from it
@@ -124,7 +106,7 @@ def _entries(images: list[Any], path: Path, ledger: Ledger) -> dict[Any, Entry]:
     """Image id → entry, in the order of the file."""
     entries: dict[Any, Entry] = {}
     for position, entry in enumerate(images, 1):
-        key = entry.get("id") if isinstance(entry, dict) else None
+        key = whole_id(entry.get("id")) if isinstance(entry, dict) else None
         if not isinstance(key, int | str):
             raise FormatError(f"{path}, image {position}: expected an id, got {str(entry)[:80]}.")
         if entries.get(key, entry) != entry:
@@ -148,9 +130,10 @@ class _Annotations:
         entries: dict[Any, Entry],
         wanted: set[Any],
         ledger: Ledger,
+        segments: bool,
     ) -> None:
         self.path, self.categories, self.entries = path, categories, entries
-        self.wanted, self.ledger = wanted, ledger
+        self.wanted, self.ledger, self.segments = wanted, ledger, segments
         self.rows: dict[Any, list[Found]] = {}
         self.ids: set[Any] = set()
         self.id_types = {type(known) for known in entries}
@@ -158,7 +141,7 @@ class _Annotations:
     def read(self, annotations: Iterable[Any]) -> None:
         """Sort in every annotation that can be read, and write down the others."""
         for position, entry in enumerate(annotations, 1):
-            key = entry.get("image_id") if isinstance(entry, dict) else None
+            key = whole_id(entry.get("image_id")) if isinstance(entry, dict) else None
             self._refuse_other_type(key, position)
             if isinstance(key, int | str) and key in self.entries and key not in self.wanted:
                 continue
@@ -185,15 +168,21 @@ class _Annotations:
             raise FormatError("it has no image_id")
         if key not in self.entries:
             raise FormatError(f"image_id {str(key)[:40]} is not among the images")
-        category = entry.get("category_id")
+        category = whole_id(entry.get("category_id"))
         if not isinstance(category, int | str) or category not in self.categories:
             raise Fault(
                 f"category_id {str(category)[:40]} is not among the {len(self.categories)} "
                 "categories of this file",
                 Cause.UNKNOWN_CLASS,
             )
-        x, y, width, height = _four_numbers(entry.get("bbox"))
         repairs = self._repairs(entry)
+        given = entry.get("bbox")
+        if not given and (around := box_around(entry.get("segmentation"))):
+            if not self.segments:
+                raise FormatError("it has a polygon and no bbox: --segments takes the box around")
+            repairs.append("no bbox: that around its polygon is used")
+            given = around
+        x, y, width, height = _four_numbers(given)
         area = entry.get("area")
         stated = float(area) if _is_finite(area) and area >= 0 else None
         if stated is None:
@@ -206,6 +195,8 @@ class _Annotations:
         if entry.get("iscrowd", 0) not in (0, 1):
             raise FormatError(f"iscrowd is {str(entry.get('iscrowd'))[:20]}, expected 0 or 1")
         repairs = [] if "iscrowd" in entry else ["no iscrowd: 0 is meant"]
+        if any(isinstance(entry.get(key), float) for key in ("image_id", "category_id")):
+            repairs.append("ids with a decimal point: whole numbers are meant")
         if entry.get("ignore"):
             self.ledger.remark(WARNING, self.path, "'ignore' is not used: COCO means iscrowd")
         own = entry.get("id")
@@ -265,15 +256,6 @@ def _four_numbers(values: object) -> tuple[float, float, float, float]:
     return float(values[0]), float(values[1]), float(values[2]), float(values[3])
 
 
-def _picture_folders(root: Path, path: Path, split: str) -> list[Path]:
-    """Where pictures may lie, the likeliest first."""
-    own = _split_name(path)
-    names = [split, own, f"{split}2017"] if split else [own]
-    within = [f"images/{name}" for name in names] + names + ["images", "JPEGImages", "."]
-    folders = [root / name for name in within] + [path.parent, root / "../images"]
-    return list(dict.fromkeys(folder for folder in folders if folder.is_dir()))
-
-
 def _image(
     entry: Entry, found: list[Found], source: Path, finder: Finder, ledger: Ledger
 ) -> Annotated | None:
@@ -291,6 +273,9 @@ def _image(
         return None
     if _declared_hw(entry) is None:
         ledger.image(REPAIRED, source, f"image {entry['id']}: no width and height: taken from it")
+    if finder.left_out:
+        reason = f"the folder of file_name is left out: there is none {finder.left_out[:80]!r}"
+        ledger.image(REPAIRED, source, reason, picture=path)
     settled = settle(found, frame, source, ledger, picture=path)
     return Annotated(path, frame, settled, source)
 

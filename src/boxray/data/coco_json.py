@@ -147,7 +147,7 @@ def categories_of(
     for position, entry in enumerate(entries, 1):
         place = f"{path}, category {position}"
         name = entry.get("name") if isinstance(entry, dict) else None
-        key = entry.get("id") if isinstance(entry, dict) else None
+        key = whole_id(entry.get("id")) if isinstance(entry, dict) else None
         if not isinstance(name, str) or not name.strip() or not isinstance(key, int | str):
             raise FormatError(f"{place}: expected an id and a name, got {str(entry)[:80]}.")
         name = name.strip()
@@ -168,3 +168,22 @@ def categories_of(
         raise FormatError(f"{path} has no categories: there would be nothing to learn.")
     order = sorted(names, key=lambda key: (isinstance(key, str), key))
     return {key: names[key] for key in order}
+
+
+def whole_id(value: Any) -> Any:
+    """An id as it is, but 3 for 3.0, which programs write that keep ids in a column of floats."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def box_around(polygons: object) -> list[float] | None:
+    """x, y, width, height around polygons, lists x0, y0, x1, y1 …; None where these are none."""
+    if not isinstance(polygons, list) or not all(isinstance(one, list) for one in polygons):
+        return None
+    values = [value for one in polygons for value in one]
+    if not values or any(len(one) < 6 or len(one) % 2 for one in polygons):
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in values):
+        return None
+    xs, ys = values[::2], values[1::2]
+    box = min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)
+    return [float(number) for number in box]

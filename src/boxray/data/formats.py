@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from boxray.data import coco, open_images, open_images_writing, split_lists, voc, voc_folders, yolo
+from boxray.data import (
+    coco,
+    coco_files,
+    open_images,
+    open_images_writing,
+    split_lists,
+    voc,
+    voc_folders,
+    yolo,
+)
 from boxray.data.annotated import Layout
 from boxray.data.parts import Part
 from boxray.errors import FormatError, SettingError
@@ -30,7 +39,7 @@ class Format(NamedTuple):
 
 FORMATS = {
     "voc": Format(voc_folders.recognise, voc.write, voc.PICTURES, voc.SAYS, voc_folders.EXPECTED),
-    "coco": Format(coco.recognise, coco.write, coco.PICTURES, coco.SAYS, coco.EXPECTED),
+    "coco": Format(coco.recognise, coco.write, coco.PICTURES, coco.SAYS, coco_files.EXPECTED),
     "yolo": Format(yolo.recognise, yolo.write, yolo.PICTURES, yolo.SAYS, yolo.EXPECTED),
     "open-images": Format(
         open_images.recognise,

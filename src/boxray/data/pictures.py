@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -49,29 +50,48 @@ def by_stem(folders: Sequence[Path]) -> dict[str, Path]:
 
 
 class Finder:
-    """Looks for pictures by file name, first where the last one was."""
+    """Looks for pictures by file name, first where the last one was.
 
-    def __init__(self, folders: Sequence[Path]) -> None:
+    names: all that will be asked for, where the folders in a name may be left out if they are not
+    there: never where two names end alike. left_out: what was, of the last name.
+    """
+
+    def __init__(self, folders: Sequence[Path], names: Iterable[object] = ()) -> None:
         self.folders = list(folders)
+        ends = Counter(_end(name) for name in names if isinstance(name, str))
+        self._single = {end for end, count in ends.items() if count == 1}
+        self.left_out = ""
 
     def find(self, name: object) -> Path:
         """The picture of this name in one of the folders, however its accents are encoded.
 
         Raises Fault where there is none, UnsafeNameError for a name that leads elsewhere.
         """
+        self.left_out = ""
         if not isinstance(name, str) or not name:
             raise Fault("it has no file_name", Cause.NO_PICTURE)
         reason = _unsafe(name)
         if reason:
-            raise UnsafeNameError(f"file_name {name[:80]!r} is refused: {reason}")
+            raise UnsafeNameError(
+                f"file_name {name[:80]!r} is refused: {reason}. Write it as seen from the folder "
+                "of the pictures, with /"
+            )
+        found, end = self._there(name), _end(name)
+        if found is None and end != name and end in self._single:
+            found, self.left_out = self._there(end), name.removesuffix(end)
+        if found is None:
+            where = ", ".join(str(folder) for folder in self.folders)
+            raise Fault(f"there is no picture {name[:80]!r} in {where}", Cause.NO_PICTURE)
+        return found
+
+    def _there(self, name: str) -> Path | None:
         for spelling in dict.fromkeys((name, *(unicodedata.normalize(f, name) for f in _FORMS))):
             for folder in self.folders:
                 path = folder / spelling
                 if os.path.isfile(path):  # noqa: PTH113  Path.is_file raises on a name too long
                     self.folders = [folder, *(other for other in self.folders if other != folder)]
                     return path
-        where = ", ".join(str(folder) for folder in self.folders)
-        raise Fault(f"there is no picture {name[:80]!r} in {where}", Cause.NO_PICTURE)
+        return None
 
     def get(self, name: object) -> Path | None:
         """The picture of this name, or None where there is none that may be opened."""
@@ -79,6 +99,10 @@ class Finder:
             return self.find(name)
         except Fault:
             return None
+
+
+def _end(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _unsafe(name: str) -> str:

@@ -146,6 +146,11 @@ class Report:
             parts.append(f"{self.boxes.unmatched} boxes of other classes left out")
         return "; ".join(parts)
 
+    def first_loss(self) -> str:
+        """What was lost first, as the end of a message that there is nothing; else no text."""
+        lost = [str(note) for note in self.notes if note.severity in (SKIPPED, REFUSED)]
+        return f" Lost first: {lost[0].removesuffix('.')}." if lost else ""
+
 
 def total(reports: Sequence[Report]) -> Report:
     """One report for several readings."""

@@ -19,7 +19,9 @@ def find(dataset: Dataset, name: str | None = None) -> Sample:
     Raises FormatError where there is none, or where a stem fits several.
     """
     if not dataset.samples:
-        raise FormatError(f"{dataset.name} has no images in split {dataset.split!r}.")
+        raise FormatError(
+            f"{dataset.name} has no images in split {dataset.split!r}.{dataset.report.first_loss()}"
+        )
     if name is None:
         with_boxes = (sample for sample in dataset.samples if len(sample.truths))
         return next(with_boxes, dataset.samples[0])

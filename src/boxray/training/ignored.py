@@ -16,7 +16,11 @@ from boxray.training.settings import TrainSettings
 from boxray.training.transfer import IMAGENET
 
 # which files an option about their reading is for
-READ_BY = {"voc_zero_based": "voc", "segments": "yolo", "merge_names": "coco"}
+READ_BY = {
+    "voc_zero_based": ("voc",),
+    "segments": ("yolo", "coco"),
+    "merge_names": ("coco",),
+}
 
 
 def refuse_ignored(
@@ -49,9 +53,10 @@ def _ignored(
         yield f"--multi-scale: a canvas of {recipe.canvas_hw} is too small to change its size."
     found = {name for folder in settings.data for name in formats_of(folder, settings.format)}
     for option, wanted in READ_BY.items():
-        if getattr(settings, option) and wanted not in found:
+        if getattr(settings, option) and not found.intersection(wanted):
             flag = option.replace("_", "-")
-            yield f"--{flag} is for {wanted} files; the data is in {', '.join(sorted(found))}."
+            read, there = " and ".join(wanted), ", ".join(sorted(found))
+            yield f"--{flag} is for {read} files; the data is in {there}."
 
 
 def _last_sizes(recipe: Recipe) -> set[tuple[int, int]]:

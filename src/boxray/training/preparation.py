@@ -170,6 +170,7 @@ def read_data(
         raise FormatError(
             f"{', '.join(map(str, settings.data))}: no boxes in the part '{train.split}', "
             f"{labelled} images. A detector learns from boxes; check the annotations."
+            f"{train.report.first_loss()}"
         )
     return train, val
 

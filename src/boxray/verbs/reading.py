@@ -50,7 +50,8 @@ def judged_part(
         raise FormatError(f"{folder} has neither test nor val, but {splits}: add --split NAME.")
     dataset = manner.read(folder, chosen, classes)
     if not len(dataset):
-        raise FormatError(f"the split {chosen!r} of {folder} has no images.")
+        lost = dataset.report.first_loss()
+        raise FormatError(f"the split {chosen!r} of {folder} has no images.{lost}")
     if not dataset.report.boxes.kept and dataset.report.unmatched_classes:
         raise SettingError(
             f"{folder} has no box of a class that the model knows. The data has "
