@@ -135,3 +135,13 @@ def test_nothing_read_says_what_was_lost_first(tmp_path):
     picture(tmp_path / "x.jpg")
     with pytest.raises(FormatError, match=r"no images.*Lost first: .*leads out.*with /"):
         pictures.find(read(tmp_path))
+
+
+def test_the_only_folder_that_is_a_data_set_is_read(tmp_path):
+    save(tmp_path / "mine/labels.json", document(["x.jpg"]))
+    picture(tmp_path / "mine/x.jpg")
+    (tmp_path / "__MACOSX").mkdir()
+    assert 1 == len(read(tmp_path).samples)
+    save(tmp_path / "more/labels.json", document(["x.jpg"]))  # which of the two is meant?
+    with pytest.raises(FormatError, match="not a data set that boxray knows"):
+        read(tmp_path)

@@ -168,6 +168,15 @@ class TestTheImages:
 
 
 class TestOtherExports:
+    def test_an_id_may_be_the_name_of_a_picture_that_is_there(self, tmp_path):
+        corners = "0.1,0.3,0.2,0.4"
+        write(tmp_path, row("my photo", TREE, corners), row("no photo", TREE, corners))
+        picture(tmp_path / "my photo.jpg")
+        dataset = read(tmp_path)
+        assert 1 == dataset.report.boxes.kept
+        (reason,) = reasons(dataset, "skipped")
+        assert "not 16 hexadecimal digits, nor the name of a picture here" in reason
+
     EMPTY = ",,,,"
 
     def write(self, folder: Path, *rows: str) -> Dataset:

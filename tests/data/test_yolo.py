@@ -138,3 +138,20 @@ def test_a_folder_of_other_texts_is_no_data_set(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg")
     with pytest.raises(FormatError, match="not a data set that boxray knows"):
         read(tmp_path)
+
+
+def test_of_several_lists_of_classes_none_is_guessed(tmp_path):
+    put(tmp_path, "images/a.jpg")
+    for name in ("one.yaml", "two.yaml"):
+        (tmp_path / name).write_text(f"names: [cat, {name[:3]}]\n")
+    with pytest.raises(FormatError, match=r"one\.yaml, two\.yaml: give one as DATA"):
+        read(tmp_path)
+    assert ("cat", "one") == read(tmp_path / "one.yaml").classes
+
+
+def test_data_in_a_folder_of_its_own_is_found(tmp_path):
+    put(tmp_path / "unpacked/photos", "images/a.jpg")
+    (tmp_path / "unpacked/photos/data.yaml").write_text("names: [cat, dog]\n")
+    (tmp_path / "unpacked/__MACOSX").mkdir()
+    found = read(tmp_path / "unpacked")
+    assert (["a"], ("cat", "dog")) == (stems(found), found.classes)

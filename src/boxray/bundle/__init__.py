@@ -276,6 +276,8 @@ def read(name_or_path: str | Path) -> tuple[bytes, str]:
         if path.is_file():
             return _whole(path), str(path)
         exists = path.exists()
+    except ModelError:
+        raise
     except (OSError, ValueError) as error:  # too long a name, a NUL in it, no permission
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ModelError(f"cannot read the model {str(name_or_path)!r}: {reason}.") from error

@@ -172,7 +172,7 @@ class BoxTable:
         try:
             self._check_fields(fields)
             image = fields[self.style.columns["ImageID"]]
-            _check_image(image, self.style.file_names)
+            _check_image(image, self.style.file_names, self.pictures)
             if self.wanted is not None and image not in self.wanted:
                 return
             self._check_confidence(fields, least_confidence)
@@ -263,17 +263,19 @@ def leads_out(image: str) -> bool:
     return ".." in parts or image.startswith("/") or "\\" in image or "://" in image
 
 
-def _check_image(image: str, file_names: bool) -> None:
-    """Raise FormatError where the name can be no image's."""
+def _check_image(image: str, file_names: bool, pictures: Container[str]) -> None:
+    """Raise FormatError where the name can be no image's, and is none of the pictures'."""
     if leads_out(image):
         raise Fault("the ImageID leads out of the data set: never followed", Cause.UNSAFE_PATH)
     if file_names and "/" not in image and without_suffix(image):
         return
-    if not file_names and HEXADECIMAL_ID.fullmatch(image):
+    if not file_names and (HEXADECIMAL_ID.fullmatch(image) or image in pictures):
         return
     if "/" in image:
         raise FormatError("the ImageID has a folder in front: only what follows the last / is one")
-    expected = "the name of a picture's file" if file_names else "16 hexadecimal digits"
+    expected = "the name of a picture's file"
+    if not file_names:
+        expected = "16 hexadecimal digits, nor the name of a picture here without its ending"
     raise FormatError(f"the ImageID is not {expected}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +19,8 @@ from boxray.data import (
 from boxray.data.annotated import Layout
 from boxray.data.parts import Part
 from boxray.errors import FormatError, SettingError
+
+MOST_FOLDERS = 20  # that are looked into for the one that is a data set
 
 
 class Format(NamedTuple):
@@ -62,7 +64,7 @@ def formats_of(path: Path, name: str | None = None) -> tuple[str, ...]:
     """The formats that the data set at `path` could be read in, or the one that was named."""
     if name is not None:
         return (name,)
-    return tuple(key for key, one in FORMATS.items() if one.recognise(path))
+    return tuple(_found(path, FORMATS))
 
 
 def recognise(path: Path, name: str | None = None) -> Layout:
@@ -86,7 +88,7 @@ def _recognised(path: Path, name: str | None) -> tuple[str, Layout]:
     if not path.exists():
         raise FormatError(f"there is no data set at {path}: no such file or folder.")
     tried = FORMATS if name is None else {name: named(name)}
-    found = {key: layout for key, one in tried.items() if (layout := one.recognise(path))}
+    found = _found(path, tried)
     if len(found) > 1:
         raise FormatError(
             f"{path} holds annotations in several formats: say which with --format "
@@ -96,3 +98,20 @@ def _recognised(path: Path, name: str | None) -> tuple[str, Layout]:
         wanted = "; for ".join(f"{key}: {one.expected}" for key, one in tried.items())
         raise FormatError(f"{path} is not a data set that boxray knows. Expected for {wanted}.")
     return next(iter(found.items()))
+
+
+def _found(path: Path, tried: Mapping[str, Format]) -> dict[str, Layout]:
+    """The layout in each format that fits: here, else in the only folder in it that is a data set.
+
+    So it is where an archive was unpacked into a folder of its own.
+    """
+
+    def fitting(place: Path) -> dict[str, Layout]:
+        return {key: layout for key, one in tried.items() if (layout := one.recognise(place))}
+
+    here = fitting(path)
+    if here or not path.is_dir():
+        return here
+    folders = [one for one in sorted(path.iterdir()) if one.is_dir() and not one.is_symlink()]
+    inside = [found for folder in folders[:MOST_FOLDERS] if (found := fitting(folder))]
+    return inside[0] if len(inside) == 1 and len(folders) <= MOST_FOLDERS else {}

@@ -18,6 +18,7 @@ from boxray.data.plain_yaml import read_yaml
 from boxray.errors import FormatError
 
 WHOLE = ""  # the key of a part that is no split
+_SPLITS = frozenset({"train", "val", "test"})
 _NO_SPLITS = frozenset({"path", "names", "nc", "download", "roboflow", "task", "author", "license"})
 MOST_TRIED = 100  # text files that are opened to find out whether they are labels
 _NAME_FILES = ("classes.txt", "obj.names")
@@ -54,7 +55,11 @@ def find(path: Path) -> Parts | None:
     described = sorted(path.glob("*.data"))
     if len(described) == 1:
         return _by_data_file(described[0])
-    return _by_folders(path)
+    parts = _by_folders(path)
+    if parts is not None and len(files) > 1:
+        several = ", ".join(file.name for file in files)
+        raise FormatError(f"{path} has several lists of classes, {several}: give one as DATA.")
+    return parts
 
 
 def lines_of(path: Path) -> list[str]:
@@ -137,7 +142,9 @@ def _names_in(document: dict[Any, Any], path: Path) -> tuple[str, ...]:
     if given is None and "names" not in document:
         near = difflib.get_close_matches("names", [str(key) for key in document], 1)
         hint = f" There is `{near[0]}`: is `names` meant?" if near else ""
-        raise FormatError(f"{path} has no `names`: the names of the classes.{hint}")
+        raise FormatError(
+            f"{path} has no `names`: add the names of the classes, as in names: [cat, dog].{hint}"
+        )
     if isinstance(given, dict):
         if list(given) != list(range(len(given))):
             raise FormatError(f"{path}: the numbers of `names` are not 0, 1, 2 … without a gap.")
@@ -195,10 +202,10 @@ def _by_data_file(path: Path) -> Parts:
 
 def _by_folders(root: Path) -> Parts | None:
     """Folders of label files beside, or next to, folders of pictures."""
-    sources: dict[str, tuple[Path, ...]] = {}
-    for folder in sorted(root.glob("*/labels")):  # train/images, train/labels
-        if _holds_labels(folder):
-            sources[plain(folder.parent.name)] = (folder.parent / "images",)
+    inside = [path.parent for path in sorted(root.glob("*/labels")) if _holds_labels(path)]
+    if len(inside) == 1 and plain(inside[0].name) not in _SPLITS:
+        return find(inside[0])  # all of it is in a folder of its own
+    sources = {plain(path.name): (path / "images",) for path in inside}  # train/images
     labels = root / "labels"
     if not sources and _holds_labels(labels):
         inside = [folder for folder in sorted(labels.iterdir()) if _holds_labels(folder)]
