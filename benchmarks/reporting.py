@@ -20,6 +20,7 @@ def machine(*packages: str) -> dict[str, object]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="minutes"),
         "cpu": _cpu(),
+        "instructions": _instructions(),
         "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
@@ -75,6 +76,14 @@ def _cpu() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or "unknown"
+
+
+def _instructions() -> str:
+    """Those of the processor on which the speed of networks depends, where the system tells."""
+    information = Path("/proc/cpuinfo")
+    known = set(information.read_text().split()) if information.exists() else set()
+    told = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "asimd"}
+    return " ".join(sorted(known & told))
 
 
 def _version(package: str) -> str:

@@ -139,7 +139,8 @@ def one_hot(labels: Int[Tensor, "p"], class_count: int) -> Float[Tensor, "p c"]:
     return functional.one_hot(labels, class_count).float()
 
 
-BACKGROUND, BETWEEN = -1, -2  # in place of a truth: no object; near one, and not asked
+# in place of a truth: no object; near one, and not asked; near an ignored one, and not asked
+BACKGROUND, BETWEEN, SPARED = -1, -2, -3
 
 
 def match_by_overlap(
@@ -150,10 +151,10 @@ def match_by_overlap(
     negative: float,
     every_truth: bool,
 ) -> Int[Tensor, "rows"]:
-    """For each row the truth it overlaps most, BACKGROUND or BETWEEN.
+    """For each row the truth it overlaps most, BACKGROUND, BETWEEN or SPARED.
 
     A row answers for its truth from IoU `positive` on, is background below `negative`, and between
-    them not asked; nor is a background row near an ignored object. every_truth: the rows that
+    them not asked; a background row near an ignored object is spared. every_truth: the rows that
     overlap a truth most, all of them if they tie, answer too, however little it is, each for the
     truth that it overlaps most itself.
     Source: Ren et al. 2015, section 3.1.2; Lin et al. 2017 (focal loss), section 4.
@@ -167,7 +168,7 @@ def match_by_overlap(
         if every_truth:
             favourite = (overlap == overlap.max(1, keepdim=True).values).any(0)
             match[favourite] = nearest[favourite]
-    match[(match == BACKGROUND) & _ignored(targets.ignored, boxes)] = BETWEEN
+    match[(match == BACKGROUND) & _ignored(targets.ignored, boxes)] = SPARED
     return match
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from boxray.assignment import (
     BACKGROUND,
     BETWEEN,
+    SPARED,
     Targets,
     balanced_sample,
     match_by_overlap,
@@ -75,7 +76,7 @@ class TestMatching:
 
     def test_background_near_an_ignored_object_is_not_asked_and_a_positive_row_stays(self):
         targets = Targets(self.BOXES[:1], torch.tensor([0]), self.BOXES[[0, 4]])
-        assert [0, 0, BETWEEN, BACKGROUND, BETWEEN] == self.matched(targets)
+        assert [0, 0, BETWEEN, BACKGROUND, SPARED] == self.matched(targets)
 
     def test_without_truths_all_is_background(self):
         assert [BACKGROUND] * 5 == self.matched(EMPTY, every_truth=True)
@@ -208,7 +209,7 @@ class TestBoxHead:
         chosen = BoxHeadLoss().choose(self.PROPOSALS, ONE)
         # the first overlaps by 400 of 568, the last is the truth itself
         assert [1, 0, 0, 1] == chosen.labels.tolist()
-        assert ONE.boxes.tolist() * 2 == chosen.truths[[0, 3]].tolist()
+        assert [0, BACKGROUND, BACKGROUND, 0] == chosen.match.tolist()
 
     @pytest.mark.parametrize("targets", [EMPTY, IGNORED, ONE], ids=["empty", "ignored", "one"])
     @pytest.mark.parametrize("count", [0, 3])
@@ -220,6 +221,22 @@ class TestBoxHead:
         torch.stack(list(terms.values())).sum().backward()
         assert all(torch.isfinite(term) for term in terms.values())
         assert torch.isfinite(numbers.grad).all()
+
+    def test_the_lessons_sum_to_exactly_the_loss_and_tell_who_was_not_drawn(self):
+        loss = BoxHeadLoss(sampled=4)
+        torch.manual_seed(0)
+        chosen = [loss.choose(self.PROPOSALS.repeat(3, 1), wanted) for wanted in (ONE, IGNORED)]
+        numbers = torch.randn(sum(len(one.rows) for one in chosen), self.CODER.numbers)
+        lessons = loss.lessons(numbers, chosen, self.CODER)
+        for name, term in loss(numbers, chosen, self.CODER).items():
+            assert term == torch.stack([one.terms[name].values.sum() for one in lessons]).sum()
+        # of ten, four answer for the truth, and a quarter of four may; one and three are asked
+        assert [0, -1, -1] * 3 + [0] == lessons[0].answers.tolist()
+        assert (6, 3) == (lessons[0].undrawn.sum(), lessons[0].undrawn[[0, 3, 6, 9]].sum())
+        # of nine, three lie on the ignored object; the rest is background
+        assert [SPARED, -1, -1] * 3 == lessons[1].answers.tolist()
+        assert not lessons[1].undrawn[[0, 3, 6]].any()
+        assert set(lessons[1].terms["class"].rows.tolist()) <= {1, 2, 4, 5, 7, 8}
 
     def test_following_the_gradient_brings_both_terms_down_to_the_truth(self):
         loss = BoxHeadLoss()

@@ -92,6 +92,22 @@ def test_its_run_is_exported_with_a_certificate(trained, tmp_path):
     assert found.trained_pixels < 5
 
 
+def test_its_run_tells_what_a_picture_teaches(trained, pictures, capfd):
+    picture = pictures / "JPEGImages" / "shapes_00002.jpg"
+    words = ["--model", str(trained), "--truth", str(pictures), "--training", "--threads", "1"]
+    assert 0 == command_line(["explain", str(picture), *words, "--json"])
+    told = json.loads(capfd.readouterr().out)
+    stages = {stage["name"] for stage in told["stages"]}
+    for truth in told["truths"]:
+        assert stages == {row["stage"] for row in truth["answering"]}
+        told_now = [row for row in truth["answering"] if row["drawn"]]
+        for name, value in truth["terms"].items():
+            rows = sum(row["terms"].get(name, 0) for row in told_now)
+            assert value == pytest.approx(rows, rel=1e-4, abs=1e-6)
+    assert 0 == command_line(["explain", str(picture), *words])
+    assert " told to find it: " in capfd.readouterr().out
+
+
 @every_recipe
 def test_its_own_size_and_name_are_those_of_the_table(name):
     found = blueprint(name)

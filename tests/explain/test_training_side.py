@@ -7,7 +7,7 @@ import torch
 from boxray.assignment import Targets
 from boxray.augmentation import Picture
 from boxray.coders.yolo_grid import YoloGrid
-from boxray.explain.training import taught
+from boxray.explain.training import Place, Stage, taught
 from boxray.losses.darknet import DarknetLoss
 
 SIDE = 64
@@ -25,7 +25,12 @@ def explained():
     seen = Picture(image, boxes, np.array([0, 2]), np.array([False, True]))
     targets = Targets(torch.tensor([OBJECT]), torch.tensor([1]), torch.tensor([CUT]))
     (lesson,) = LOSS.lessons([torch.from_numpy(level)[None] for level in raw], [targets], CODER)
-    return taught(lesson, CODER, raw, seen, ("cat", "cat", "dog"))
+
+    def look(row, truth):
+        trace = CODER.trace(raw, row)
+        return Place(dict(trace.where), trace.start, trace.box)
+
+    return taught([Stage("detections", lesson, look)], seen, ("cat", "cat", "dog"))
 
 
 def test_each_object_has_its_fate():
@@ -40,6 +45,8 @@ def test_the_cell_of_the_centre_answers_with_the_prior_of_its_size():
     # centre 24, 24 in the second cell of 16 pixels, both ways
     assert ([1, 1], [16.0, 16.0]) == (row.where["cell"], row.where["prior"])
     assert OBJECT == pytest.approx(row.start)
+    assert (0, "answers", True) == (row.truth, row.role, row.drawn)
+    assert 1 == pytest.approx(row.overlap)
     # σ(0) = ½ and the prior are what is wanted: no box term; 1 is wanted of objectness: -ln ½;
     # of two classes one is wanted, one not, and both say ½: -2 ln ½
     expected = {"box": 0.0, "objectness": np.log(2), "class": 2 * np.log(2)}
@@ -50,8 +57,11 @@ def test_rows_on_an_ignored_object_are_told_nothing_and_the_rest_is_background()
     told = explained()
     # at 0 each row says its prior in its cell's middle: the one of 16 pixels in the last line's
     # first cell is the ignored object itself
-    assert [0, 0, 1] == [one.left_alone for one in told.truths]
-    assert (2 * 16, 1) == (told.rows, told.left_alone)
+    assert [{}, {}, {"detections": 1}] == [one.left_alone for one in told.truths]
+    (stage,) = told.stages
+    assert (2 * 16, 1, 30, 0, 1) == (
+        stage.rows, stage.answers, stage.background, stage.between, stage.spared
+    )  # fmt: skip
     # all but the one that answers and the one on the ignored object are to be silent: -ln ½ each
     assert 30 * np.log(2) == pytest.approx(told.background["objectness"], rel=1e-5)
     whole = told.truths[0].terms["objectness"] + told.background["objectness"]

@@ -66,6 +66,36 @@ def test_the_last_layers_keep_their_precision():
     assert {"1", "2", "3"} == set(integers._last_layers(whole))
 
 
+def test_two_products_fit_in_16_bits(content):
+    # AVX2 without VNNI adds two products of an activation (0 to 255) and a weight in 16 bits
+    tensors = map(numpy_helper.to_array, onnx.load_from_string(content).graph.initializer)
+    weights = [one for one in tensors if one.dtype == np.int8 and one.ndim == 4]
+    assert weights
+    for layer in weights:
+        for kernel in layer.astype(int):
+            products = [255 * w for place in kernel.transpose(1, 2, 0) for w in place.ravel()]
+            firsts, seconds = products[::2], [*products[1::2], 0]
+            assert max(abs(a + b) for a, b in zip(firsts, seconds, strict=False)) < 2**15
+
+
+def test_a_channel_is_as_coarse_as_its_worst_neighbours_ask():
+    weights = np.zeros((3, 2, 1, 2), np.int8)  # in: two channels, at two places side by side
+    weights[0, :, 0, 0] = 127, 120  # neighbours: 247 of 127
+    weights[1, 0, 0, :] = 127, 120  # one channel at two places: no neighbours
+    weights[2, :, 0, 0] = 127, -120  # they pull both ways: 7
+    assert [247 / 127, 1, 1] == integers._overflow(weights).tolist()
+
+
+def test_a_coarser_scale_says_nearly_the_same():
+    steps = np.array([[100, -7], [50, 3]], np.int8)
+    whole = numpy_helper.from_array(steps, "whole")
+    scale = numpy_helper.from_array(np.array([0.5, 2.0], np.float32), "scale")
+    integers._rescale(whole, scale, np.array([1.6, 1.0]))
+    # 100 / 1.6 = 62.5, to even; -7 / 1.6 = -4.375
+    assert [[62, -4], [50, 3]] == numpy_helper.to_array(whole).tolist()
+    assert [0.8, 2.0] == pytest.approx(numpy_helper.to_array(scale).tolist())
+
+
 def test_its_numbers_are_near_those_before(content):
     canvas = np.random.default_rng(0).integers(0, 256, (1, 64, 96, 3)).astype(np.uint8)
     before, after = (

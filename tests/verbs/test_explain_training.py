@@ -49,6 +49,6 @@ def test_a_person_reads_short_numbers(pictures, capfd):
     assert 0 == cli.run(["explain", str(first(pictures)), "--truth", str(pictures), "--training"])
     out = capfd.readouterr().out
     assert "told to find it: box " in out
-    assert "are told nothing" in out
+    assert " answer for an object; " in out
     assert "told that nothing is there: box " in out
     assert re.search(r"\d\.\d{5}", out) is None

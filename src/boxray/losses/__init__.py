@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
-from boxray.assignment import Assignment, Targets, assign, one_hot
+from boxray.assignment import SPARED, Assignment, Targets, assign, one_hot
 from boxray.boxes import paired_giou, paired_iou
 from boxray.coders.yolo_grid import YoloGrid
 from boxray.losses.lesson import NO_TRUTH, Lesson, Told, summed
@@ -93,23 +93,23 @@ class GridLoss:
         labels = targets.labels[assignment.truths]
         wanted = torch.zeros_like(numbers[:, 4])
         wanted[assignment.rows] = paired_iou(said.detach(), truth)
-        asked = ~assignment.ignored
-        asked[assignment.rows] = True
+        every = torch.arange(len(numbers), device=numbers.device)
+        answers = torch.full_like(every, NO_TRUTH)
+        answers[assignment.ignored] = SPARED
+        answers[assignment.rows] = assignment.truths
+        asked = answers != SPARED
         class_logits = numbers[assignment.rows, 5:]
         classification = functional.binary_cross_entropy_with_logits(
             class_logits, one_hot(labels, class_logits.shape[1]), reduction="none"
         )
         objectness = quality_focal(numbers[:, 4], wanted, self.focus) * asked
-        every = torch.arange(len(numbers), device=numbers.device)
-        owners = torch.full_like(every, NO_TRUTH)
-        owners[assignment.rows] = assignment.truths
         rows, truths = assignment.rows, assignment.truths
         terms = {
             "box": Told(rows, truths, self.box * (1 - paired_giou(said, truth))),
-            "objectness": Told(every, owners, self.objectness * objectness),
+            "objectness": Told(every, answers.clamp(min=NO_TRUTH), self.objectness * objectness),
             "class": Told(rows, truths, self.classification * classification.sum(1)),
         }
-        return Lesson(terms, ~asked)
+        return Lesson(terms, answers, torch.zeros_like(asked), boxes.detach())
 
 
 def quality_focal(

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
 from boxray.assignment import (
-    BETWEEN,
+    BACKGROUND,
     Targets,
     balanced_sample,
     match_by_overlap,
@@ -70,17 +70,18 @@ class AnchorLoss:
             targets, anchors, positive=self.positive, negative=self.negative, every_truth=True
         )
         (rows,) = torch.where(match >= 0)
-        (asked,) = torch.where(match != BETWEEN)
+        (asked,) = torch.where(match >= BACKGROUND)
         wanted = torch.zeros_like(numbers[:, 4:])
         wanted[rows, targets.labels[match[rows]]] = 1.0
         classification = focal(numbers[asked, 4:], wanted[asked], self.alpha, self.gamma).sum(1)
         truth, said = targets.boxes[match[rows]], numbers[rows, :4]
         box = self.box_weight * self._box(said, truth, anchors[rows], coder)
         terms = {
-            "class": Told(asked, match[asked], classification),  # BACKGROUND is NO_TRUTH
+            "class": Told(asked, match[asked], classification),
             "box": Told(rows, match[rows], box),
         }
-        return Lesson(terms, match == BETWEEN).times(1 / max(1, len(rows)))
+        lesson = Lesson(terms, match, torch.zeros_like(match, dtype=torch.bool), anchors)
+        return lesson.times(1 / max(1, len(rows)))
 
     def _box(
         self,
@@ -138,24 +139,36 @@ class ProposalLoss:
                 "proposal objectness": Told(asked, match[asked], objectness),
                 "proposal box": Told(rows, match[rows], box),
             }
-            left_out = torch.ones_like(match, dtype=torch.bool)
-            left_out[asked] = False
-            lessons.append(Lesson(terms, left_out))
+            lessons.append(Lesson(terms, match, _undrawn(match, asked), anchors))
             count += len(asked)
         return [lesson.times(1 / max(1, count)) for lesson in lessons]
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """Proposals of one image that a box head is taught on.
+    """Proposals of one image, and which of them a box head is taught on.
 
-    labels: 0 for the background, 1 + its label for the truth in the same row of `truths`, which
-    means nothing beside a background.
+    proposals: all, and behind them the truths. match: of each the truth that it answers for,
+    BACKGROUND or SPARED. rows: those that were drawn.
     """
 
-    boxes: Float[Tensor, "s 4"]
-    labels: Int[Tensor, "s"]
-    truths: Float[Tensor, "s 4"]
+    proposals: Float[Tensor, "k 4"]
+    match: Int[Tensor, "k"]
+    rows: Int[Tensor, "s"]
+    targets: Targets
+
+    @property
+    def boxes(self) -> Float[Tensor, "s 4"]:
+        """Of the proposals that were drawn."""
+        return self.proposals[self.rows]
+
+    @property
+    def labels(self) -> Int[Tensor, "s"]:
+        """Of those that were drawn 0 for the background, 1 + its label for a truth."""
+        answers = self.match[self.rows]
+        labels = torch.zeros_like(answers)
+        labels[answers >= 0] = self.targets.labels[answers[answers >= 0]] + 1
+        return labels
 
 
 @dataclass(frozen=True)
@@ -179,26 +192,46 @@ class BoxHeadLoss:
             targets, boxes, positive=self.positive, negative=self.positive, every_truth=False
         )
         asked = balanced_sample(match, self.sampled, self.positive_share)
-        match = match[asked]
-        labels, truths = torch.zeros_like(match), boxes[asked].clone()
-        labels[match >= 0] = targets.labels[match[match >= 0]] + 1
-        truths[match >= 0] = targets.boxes[match[match >= 0]]
-        return Chosen(boxes[asked], labels, truths)
+        return Chosen(boxes, match, asked, targets)
 
     def __call__(
         self, numbers: Float[Tensor, "s numbers"], chosen: Sequence[Chosen], coder: ProposalDeltas
     ) -> dict[str, Float[Tensor, ""]]:
         """The terms "class" and "box"; numbers: of all images' chosen proposals, in their order."""
-        boxes = torch.cat([one.boxes for one in chosen])
-        labels = torch.cat([one.labels for one in chosen])
-        truths = torch.cat([one.truths for one in chosen])
+        return summed(self.lessons(numbers, chosen, coder))
+
+    def lessons(
+        self, numbers: Float[Tensor, "s numbers"], chosen: Sequence[Chosen], coder: ProposalDeltas
+    ) -> list[Lesson]:
+        """For each image what the drawn proposals are told, and for the sake of which truth."""
+        counts = [len(one.rows) for one in chosen]
+        images = zip(torch.split(numbers, counts), chosen, strict=True)
+        share = 1 / max(1, sum(counts))
+        return [self._image(said, one, coder).times(share) for said, one in images]
+
+    def _image(
+        self, numbers: Float[Tensor, "s numbers"], chosen: Chosen, coder: ProposalDeltas
+    ) -> Lesson:
         deltas, logits = coder.parts(numbers)
-        (rows,) = torch.where(labels > 0)
-        wanted = deltas_between(truths[rows], boxes[rows], coder.weights)
-        count = max(1, len(labels))
-        classification = functional.cross_entropy(logits, labels, reduction="sum")
-        box = smooth_l1(deltas[rows, labels[rows]], wanted, SMOOTH_BELOW).sum()
-        return {"class": classification / count, "box": box / count}
+        labels, truths = chosen.labels, chosen.match[chosen.rows]
+        (near,) = torch.where(truths >= 0)
+        boxes, answers = chosen.boxes[near], truths[near]
+        wanted = deltas_between(chosen.targets.boxes[answers], boxes, coder.weights)
+        classification = functional.cross_entropy(logits, labels, reduction="none")
+        box = smooth_l1(deltas[near, labels[near]], wanted, SMOOTH_BELOW)
+        terms = {
+            "class": Told(chosen.rows, truths, classification),
+            "box": Told(chosen.rows[near], answers, box),
+        }
+        undrawn = _undrawn(chosen.match, chosen.rows)
+        return Lesson(terms, chosen.match, undrawn, chosen.proposals)
+
+
+def _undrawn(match: Int[Tensor, "rows"], drawn: Int[Tensor, "s"]) -> Bool[Tensor, "rows"]:
+    """The rows that could have been asked, and were not."""
+    left: Tensor = match >= BACKGROUND
+    left[drawn] = False
+    return left
 
 
 def focal(

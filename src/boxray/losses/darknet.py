@@ -23,7 +23,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from boxray.assignment import Targets, one_hot
+from boxray.assignment import BETWEEN, SPARED, Targets, one_hot
 from boxray.boxes import area, centre_size, iou, paired_iou, sigmoid, size_iou
 from boxray.coders.anchors import PriorSizes
 from boxray.coders.yolo_grid import YoloGrid
@@ -41,12 +41,13 @@ class Answers:
     """For one image: row `rows[i]` answers for truth `truths[i]`, in the order of the truths.
 
     A row may stand here several times. overlap: of every row's box, the best IoU with a truth or an
-    ignored object.
+    ignored object; on_truth: whether it is a truth.
     """
 
     rows: Int[Tensor, "p"]
     truths: Int[Tensor, "p"]
     overlap: Float[Tensor, "rows"]
+    on_truth: Bool[Tensor, "rows"]
 
     def last(self) -> Answers:
         """Each row once, with the last of its truths."""
@@ -55,6 +56,7 @@ class Answers:
             self.rows.new_tensor(list(found)),
             self.truths.new_tensor(list(found.values())),
             self.overlap,
+            self.on_truth,
         )
 
 
@@ -122,11 +124,15 @@ class DarknetLoss:
             told = Told(last.rows, last.truths, box)
             if seen is not None and seen < self.pull_until:
                 told = _pulled(told, numbers[image])
-            objectness, ignored = self._objectness(numbers[image], boxes[image], target, last)
+            objectness = self._objectness(numbers[image], boxes[image], target, last)
             classes = self._class(numbers[image], target, answers, coder.softmax)
-            terms = {"box": told, "objectness": objectness}
-            terms["class"] = Told(last.rows, last.truths, classes)
-            lessons.append(Lesson(terms, ignored))
+            terms = {
+                "box": told,
+                "objectness": objectness,
+                "class": Told(last.rows, last.truths, classes),
+            }
+            who = self._who(last)
+            lessons.append(Lesson(terms, who, torch.zeros_like(last.on_truth), boxes[image]))
         return lessons
 
     def _box(
@@ -149,8 +155,7 @@ class DarknetLoss:
         boxes: Float[Tensor, "rows 4"],
         targets: Targets,
         last: Answers,
-    ) -> tuple[Told, Bool[Tensor, "rows"]]:
-        """The term, and the rows left alone: near an object that they do not answer for."""
+    ) -> Told:
         weight = self.no_object_scale * (last.overlap <= self.ignore_iou).to(numbers.dtype)
         weight[last.rows] = self.object_scale
         wanted = torch.zeros_like(weight)
@@ -159,11 +164,15 @@ class DarknetLoss:
             overlap = paired_iou(boxes[last.rows], targets.boxes[last.truths])
             wanted[last.rows] = overlap.to(numbers.dtype)
         every = torch.arange(len(numbers), device=numbers.device)
-        owners = torch.full_like(every, NO_TRUTH)
-        owners[last.rows] = last.truths
-        left_alone = last.overlap > self.ignore_iou
-        left_alone[last.rows] = False
-        return Told(every, owners, weight * excess_entropy(numbers[:, 4], wanted)), left_alone
+        owners = self._who(last).clamp(min=NO_TRUTH)
+        return Told(every, owners, weight * excess_entropy(numbers[:, 4], wanted))
+
+    def _who(self, last: Answers) -> Int[Tensor, "rows"]:
+        """For each row the truth that it answers for, or why it is told nothing."""
+        near = torch.where(last.on_truth, BETWEEN, SPARED)
+        answers = torch.where(last.overlap > self.ignore_iou, near, NO_TRUTH)
+        answers[last.rows] = last.truths
+        return answers
 
     def _class(
         self,
@@ -192,13 +201,15 @@ class DarknetLoss:
         """Which rows answer for which truths of one image. boxes: what the rows say, decoded."""
         truths = targets.boxes[: self.most_truths]
         known = torch.cat([truths, targets.ignored.to(truths.dtype)])
-        overlap = iou(boxes, known).amax(1) if len(known) else boxes.new_zeros(len(boxes))
+        overlap = nearest = boxes.new_zeros(len(boxes))
+        if len(known):
+            overlap, nearest = iou(boxes, known).max(1)
         rows, owners = self._rows(truths, coder, size_hw)
         if self.truth_iou < 1 and len(truths):
             best = iou(boxes, truths)
             (sure,) = torch.where(best.amax(1) > self.truth_iou)
             rows, owners = torch.cat([sure, rows]), torch.cat([best.argmax(1)[sure], owners])
-        return Answers(rows, owners, overlap)
+        return Answers(rows, owners, overlap, nearest < len(truths))
 
     def _rows(
         self, truths: Float[Tensor, "n 4"], coder: YoloGrid, size_hw: tuple[int, int]

@@ -13,7 +13,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-NO_TRUTH = -1  # in place of a truth: the row is told that there is none
+from boxray.assignment import BACKGROUND
+
+NO_TRUTH = BACKGROUND  # in place of a truth: the row is told that there is none
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,22 @@ class Told:
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one image taught: its terms by name, and the rows that were not asked.
+    """What one image taught: its terms by name, and what each row had to do with the truths.
 
-    ignored: rows that may say what they like: near an ignored object, or between two thresholds.
+    answers: for each row the truth that it answers for, or BACKGROUND, BETWEEN or SPARED.
+    undrawn: rows of the first two kinds that were left out of a sample. boxes: of each row, by
+    which this was decided, in canvas pixels: what it starts from, or what it says.
     """
 
     terms: dict[str, Told]
-    ignored: Bool[Tensor, "rows"]
+    answers: Int[Tensor, "rows"]
+    undrawn: Bool[Tensor, "rows"]
+    boxes: Float[Tensor, "rows 4"]
+
+    @property
+    def ignored(self) -> Bool[Tensor, "rows"]:
+        """Rows that may say what they like."""
+        return (self.answers < BACKGROUND) | self.undrawn
 
     def times(self, factor: float) -> Lesson:
         """The same, weighted."""

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from boxray.assignment import Targets
 from boxray.detectors import propose
+from boxray.losses.anchors import Chosen
 from boxray.recipes.recipe import Recipe, SecondStage
 
 
@@ -61,13 +62,18 @@ def losses_of(
     terms = loss(said.raw, targets, recipe.coder)
     if recipe.second is None:
         return terms
-    chosen = [
-        recipe.second.loss.choose(boxes, wanted)
-        for boxes, wanted in zip(_proposals(recipe, recipe.second, said.raw), targets, strict=True)
-    ]
+    chosen = choose(recipe, recipe.second, said.raw, targets)
     boxes = [one.boxes for one in chosen]
     numbers = network.refine(said.features, boxes)  # type: ignore[operator]
     return terms | recipe.second.loss(numbers, chosen, recipe.second.coder)
+
+
+def choose(
+    recipe: Recipe, second: SecondStage, raw: tuple[Tensor, ...], targets: Sequence[Targets]
+) -> list[Chosen]:
+    """Which proposals of the moment the second stage is taught on, image by image, at random."""
+    images = zip(_proposals(recipe, second, raw), targets, strict=True)
+    return [second.loss.choose(boxes, wanted) for boxes, wanted in images]
 
 
 def _proposals(

@@ -10,9 +10,8 @@ import numpy as np
 from rich.console import RenderableType
 from rich.tree import Tree
 
-from boxray import bundle, data, draw
+from boxray import bundle, data, draw, images
 from boxray.data.classes import ClassMap
-from boxray.detectors import OneStage
 from boxray.images import Pixels
 from boxray.inspection import pictures
 from boxray.verbs.explain_tables import where
@@ -22,11 +21,12 @@ from boxray.verbs.sources import prepare_output
 from boxray.verbs.terminal import shown
 
 if TYPE_CHECKING:
-    from boxray.explain.training import Taught
+    from boxray.explain.training import Taught, TaughtStage, TaughtTruth
 
 SCHEMA = "boxray.explain.training/1"
 DEFAULT_OUTPUT = Path("boxray-explanation")
 MOST_ROWS = 5
+DRAWN_SIDE = 900  # pixels, at least, of a drawing's longer side
 _IGNORED = (150, 150, 150)
 
 
@@ -66,7 +66,7 @@ def explain_training(
 
     truth: a data set that the picture is part of. seed: of one augmentation by the recipe's
     numbers. output: a folder for what the network sees. Raises SettingError for a model without a
-    recipe of one stage, MissingExtra without torch.
+    recipe, MissingExtra without torch.
     """
     try:
         from boxray.training.explaining import recipe_of, taught_by
@@ -79,7 +79,6 @@ def explain_training(
     sample = pictures.find(dataset, path.name)
     if output is not None:
         prepare_output(output, [], default=DEFAULT_OUTPUT, overwrite=overwrite)
-    assert isinstance(detector, OneStage)
     taught, image = taught_by(detector, recipe, sample, seed)
     drawn = None
     if output is not None:
@@ -89,20 +88,27 @@ def explain_training(
 
 
 def _drawn(image: Pixels, taught: Taught) -> Pixels:
-    """What the network sees, its objects, and lighter what the rows that answer start from."""
+    """What the network sees, enlarged, its objects, and lighter what their best rows start from.
+
+    Beside an object's class, how many rows answer for it, stage by stage.
+    """
     boxes, texts, colours = [], [], []
     for number, one in enumerate(taught.truths):
         if one.box is None:
             continue
         boxes.append(one.box)
-        count = len(one.answering)
-        texts.append(f"{one.label}: {_rows(count)}" if one.fate == "taught" else one.fate)
+        told = [[r for r in one.answering if r.stage == s.name and r.drawn] for s in taught.stages]
+        counts = " + ".join(str(len(rows)) for rows in told)
+        texts.append(f"{one.label} {counts}" if one.fate == "taught" else one.fate)
         colours.append(draw.colour_of(number) if one.fate == "taught" else _IGNORED)
-        for row in one.answering[:MOST_ROWS]:
+        for row in sorted(told[0], key=lambda row: -row.overlap)[:MOST_ROWS]:
             boxes.append(row.start)
             texts.append("")
             colours.append(draw.colour_of(number + len(draw.PALETTE)))  # lighter
-    return draw.draw(image, np.array(boxes, np.float64).reshape(-1, 4), texts, colours=colours)
+    times = -(-DRAWN_SIDE // max(image.shape[:2]))  # so that crowded labels can be read
+    large = images.resize(image, (image.shape[0] * times, image.shape[1] * times))
+    edges = times * np.array(boxes, np.float64).reshape(-1, 4)
+    return draw.draw(large, edges, texts, colours=colours)
 
 
 def explanation(report: TrainingReport) -> list[RenderableType]:
@@ -111,24 +117,53 @@ def explanation(report: TrainingReport) -> list[RenderableType]:
     for one in report.taught.truths:
         at = "" if one.box is None else " at " + ", ".join(f"{edge:.1f}" for edge in one.box)
         tree = Tree(f"{shown(one.label)}{at}: {one.fate}{_because(one.fate)}")
-        if one.answering:
-            rows = tree.add(f"{_rows(len(one.answering))} told to find it: {_terms(one.terms)}")
-            for row in one.answering[:MOST_ROWS]:
-                rows.add(f"{where(row.where)}: {_terms(row.terms)}")
-            if len(one.answering) > MOST_ROWS:
-                rows.add(f"and {len(one.answering) - MOST_ROWS} more")
-        if one.left_alone:
-            tree.add(f"{_rows(one.left_alone)} near it told nothing")
+        for stage in report.taught.stages:
+            _answering(tree, one, stage, _name(stage, report.taught))
         parts.append(tree)
     taught = report.taught
+    parts += [_counts(stage, _name(stage, taught)) for stage in taught.stages]
     parts.append(
-        f"Of {_rows(taught.rows)} in all, {taught.left_alone} are told nothing.\n"
         f"Loss: {_terms(taught.terms)}.\n"
         f"Of it from rows told that nothing is there: {_terms(taught.background)}."
     )
     if report.picture is not None:
         parts.append(f"What the network sees is in {shown(str(report.picture))}")
     return parts
+
+
+def _answering(tree: Tree, truth: TaughtTruth, stage: TaughtStage, said_by: str) -> None:
+    """Of one stage the rows that answer for an object, and those near it that are told nothing."""
+    rows = [row for row in truth.answering if row.stage == stage.name]
+    told = [row for row in rows if row.drawn]
+    if told:
+        terms = {name: value for name, value in truth.terms.items() if name in told[0].terms}
+        branch = tree.add(f"{said_by}{_rows(len(told))} told to find it: {_terms(terms)}")
+        for row in sorted(told, key=lambda row: -row.overlap)[:MOST_ROWS]:
+            place = "the object's own box" if "object" in row.where else where(row.where)
+            branch.add(f"{place}: IoU {row.overlap:.2f}, {_terms(row.terms)}")
+        if len(told) > MOST_ROWS:
+            branch.add(f"and {len(told) - MOST_ROWS} more")
+    if len(told) < len(rows):
+        tree.add(f"{said_by}{_rows(len(rows) - len(told))} would, but a sample leaves them out")
+    if stage.name in truth.left_alone:
+        tree.add(f"{said_by}{_rows(truth.left_alone[stage.name])} near it told nothing")
+
+
+def _counts(stage: TaughtStage, said_by: str) -> str:
+    """What the rows of a stage are told."""
+    counts = [f"{stage.answers} answer for an object", f"{stage.background} are background"]
+    if stage.between:
+        counts.append(f"{stage.between} are near one and told nothing")
+    if stage.spared:
+        counts.append(f"{stage.spared} are on an ignored object and told nothing")
+    if stage.undrawn:
+        counts.append(f"of the first two a sample leaves out {stage.undrawn}")
+    return f"{said_by}{_rows(stage.rows)}: {'; '.join(counts)}."
+
+
+def _name(stage: TaughtStage, taught: Taught) -> str:
+    """What stands before a line of this stage: nothing, where there is one only."""
+    return f"{stage.name}: " if len(taught.stages) > 1 else ""
 
 
 def _because(fate: str) -> str:
