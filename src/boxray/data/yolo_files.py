@@ -205,7 +205,8 @@ def _by_folders(root: Path) -> Parts | None:
     inside = [path.parent for path in sorted(root.glob("*/labels")) if _holds_labels(path)]
     if len(inside) == 1 and plain(inside[0].name) not in _SPLITS:
         return find(inside[0])  # all of it is in a folder of its own
-    sources = {plain(path.name): (path / "images",) for path in inside}  # train/images
+    sources: dict[str, tuple[Path, ...]] = {}
+    sources |= {plain(path.name): (path / "images",) for path in inside}  # train/images
     labels = root / "labels"
     if not sources and _holds_labels(labels):
         inside = [folder for folder in sorted(labels.iterdir()) if _holds_labels(folder)]
