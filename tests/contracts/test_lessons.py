@@ -12,7 +12,15 @@ from boxray.engines.pytorch import TorchEngine, TorchStages, normalise
 from boxray.recipes.recipe import blueprint
 from boxray.training.explaining import taught_by
 from boxray.training.objective import losses
-from boxray.training.pictures import letterboxed, read_picture, targets_of
+from boxray.training.pictures import (
+    TrainingPictures,
+    collate,
+    letterboxed,
+    read_picture,
+    targets_of,
+)
+from boxray.training.schedule import Schedule
+from boxray.training.shown import in_training, in_use
 from boxray.training.validation import single, staged
 from contracts.test_recipes import SIZES_WH, TRAINED
 
@@ -51,9 +59,9 @@ def learner(request, dataset):
     )
 
 
-def stepped(recipe, sample):
-    """The terms that a training would step for this picture alone."""
-    pixels, truths, _ = letterboxed([read_picture(sample, SIZE_HW)], SIZE_HW)
+def stepped(recipe, batch):
+    """The terms that a training would step for this batch."""
+    pixels, truths, _ = batch
     image = normalise(pixels, recipe.mean, recipe.std)
     torch.manual_seed(0)
     with torch.inference_mode():
@@ -65,18 +73,32 @@ def stepped(recipe, sample):
 @pytest.mark.parametrize("which", range(3), ids=["plain", "difficult", "empty"])
 def test_the_explanation_comes_to_what_training_steps(learner, samples, which):
     recipe, detector = learner
-    found, _ = taught_by(detector, recipe, samples[which], None)
-    expected = stepped(recipe, samples[which])
+    found = taught_by(detector, recipe, in_use(samples[which], SIZE_HW))
+    expected = stepped(recipe, letterboxed([read_picture(samples[which], SIZE_HW)], SIZE_HW))
     assert expected == pytest.approx(found.terms, rel=1e-4, abs=1e-6)
     for name, value in found.terms.items():
         parts = [one.terms.get(name, 0.0) for one in found.truths] + [found.background[name]]
         assert sum(parts) == pytest.approx(value, rel=1e-4, abs=1e-6)
 
 
+def test_a_mosaic_comes_to_what_training_steps(learner, samples):
+    recipe, detector = learner
+    seeds = ((seed, in_training(samples, recipe, seed)) for seed in range(20))
+    seed, shown = next(found for found in seeds if len(found[1].samples) == 4)
+    found = taught_by(detector, recipe, shown)
+    loader = TrainingPictures(samples, SIZE_HW, recipe.augmentation, 0)
+    share = recipe.augmentation.mosaic_share
+    schedule = Schedule(recipe.optimisation, SIZE_HW, 32, len(samples), 1, seed, share)
+    order = schedule.order(0, 0, 0, recipe.optimisation.sizes[-1][0])
+    assert stepped(recipe, collate([loader[order]])) == pytest.approx(
+        found.terms, rel=1e-4, abs=1e-6
+    )
+
+
 @pytest.mark.parametrize("which", range(3), ids=["plain", "difficult", "empty"])
 def test_every_truth_is_answered_for_at_every_stage_unless_it_is_ignored(learner, samples, which):
     recipe, detector = learner
-    found, _ = taught_by(detector, recipe, samples[which], None)
+    found = taught_by(detector, recipe, in_use(samples[which], SIZE_HW))
     names = [stage.name for stage in found.stages]
     assert (["detections"] if recipe.second is None else ["proposals", "detections"]) == names
     difficult = samples[which].truths.difficult
@@ -92,7 +114,7 @@ def test_every_truth_is_answered_for_at_every_stage_unless_it_is_ignored(learner
 
 def test_rows_are_accounted_for(learner, samples):
     recipe, detector = learner
-    found, _ = taught_by(detector, recipe, samples[1], None)
+    found = taught_by(detector, recipe, in_use(samples[1], SIZE_HW))
     for stage in found.stages:
         assert stage.rows == stage.answers + stage.background + stage.between + stage.spared
         mine = [r for truth in found.truths for r in truth.answering if r.stage == stage.name]

@@ -7,7 +7,7 @@ import torch
 from boxray.assignment import Targets
 from boxray.augmentation import Picture
 from boxray.coders.yolo_grid import YoloGrid
-from boxray.explain.training import Place, Stage, taught
+from boxray.explain.training import Known, Place, Stage, taught
 from boxray.losses.darknet import DarknetLoss
 
 SIDE = 64
@@ -15,6 +15,8 @@ PRIORS = ((16.0, 16.0), (40.0, 40.0))
 CODER = YoloGrid(2, (16,), (PRIORS,))
 LOSS = DarknetLoss(PRIORS, ((0, 1),), ignore_iou=0.7)
 OBJECT, CUT = (16.0, 16.0, 32.0, 32.0), (0.0, 48.0, 16.0, 64.0)
+
+OBJECTS = tuple(Known(name, 0) for name in ("cat", "cat", "dog"))
 
 
 def explained():
@@ -30,7 +32,7 @@ def explained():
         trace = CODER.trace(raw, row)
         return Place(dict(trace.where), trace.start, trace.box)
 
-    return taught([Stage("detections", lesson, look)], seen, ("cat", "cat", "dog"))
+    return taught([Stage("detections", lesson, look)], seen, OBJECTS)
 
 
 def test_each_object_has_its_fate():

@@ -51,6 +51,14 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Known:
+    """An annotated object: its class, and in which of the pictures that are shown it is."""
+
+    label: str
+    picture: int
+
+
+@dataclass(frozen=True)
 class TaughtRow:
     """A row of a stage: what it was to say, what it says now, and what that cost it.
 
@@ -76,12 +84,14 @@ class TaughtRow:
 class TaughtTruth:
     """One annotated object and what training made of it.
 
+    picture: of a mosaic, in which of its pictures it is; 0 for the one that was asked about.
     fate: taught; ignored, as it is difficult or too much of it was cut off; or lost, cut off
     wholly. box: in pixels of what the network sees, None if lost. terms: of all rows together.
     left_alone: by stage, how many rows near it are not told anything, between or spared.
     """
 
     label: str
+    picture: int
     fate: str
     box: Box | None
     answering: tuple[TaughtRow, ...]
@@ -117,25 +127,27 @@ class Taught:
     stages: tuple[TaughtStage, ...]
 
 
-def taught(stages: Sequence[Stage], seen: Picture, names: Sequence[str]) -> Taught:
+def taught(stages: Sequence[Stage], seen: Picture, objects: Sequence[Known]) -> Taught:
     """The explanation of one image.
 
-    seen: the picture as the network sees it; its labels number the objects whose classes `names`
-    tells, and those it has no more were lost.
+    seen: the picture as the network sees it; its labels number the `objects`, and those it has
+    no more were lost.
     """
     readings = [_Reading(stage, seen) for stage in stages]
     truths = []
-    for number, name in enumerate(names):
+    for number, one in enumerate(objects):
         (place,) = np.nonzero(seen.labels == number)
         if not len(place):
-            truths.append(TaughtTruth(name, LOST, None, (), {}, {}))
+            truths.append(TaughtTruth(one.label, one.picture, LOST, None, (), {}, {}))
             continue
         at = int(place[0])
-        alone = {one.stage.name: count for one in readings if (count := one.left_alone[at])}
-        rows = tuple(row for one in readings for row in one.answering(at))
+        alone = {by.stage.name: count for by in readings if (count := by.left_alone[at])}
+        rows = tuple(row for by in readings for row in by.answering(at))
         fate = IGNORED if seen.ignored[at] else TAUGHT
-        terms = {} if seen.ignored[at] else _summed(one.terms_of(at) for one in readings)
-        truths.append(TaughtTruth(name, fate, as_box(seen.boxes[at]), rows, terms, alone))
+        terms = {} if seen.ignored[at] else _summed(by.terms_of(at) for by in readings)
+        truths.append(
+            TaughtTruth(one.label, one.picture, fate, as_box(seen.boxes[at]), rows, terms, alone)
+        )
     return Taught(
         size_hw=(seen.image.shape[0], seen.image.shape[1]),
         truths=tuple(truths),

@@ -10,7 +10,7 @@ import torch
 
 from boxray import bundle
 from boxray.assignment import Targets
-from boxray.augmentation import Picture, augment, letterbox
+from boxray.augmentation import Picture
 from boxray.boxes import Array
 from boxray.bundle import AnyModel
 from boxray.coders.anchor_deltas import AnchorDeltas, PlacedProposalDeltas
@@ -18,15 +18,14 @@ from boxray.coders.yolo_grid import YoloGrid
 from boxray.detectors import OneStage, TwoStage
 from boxray.errors import SettingError
 from boxray.explain.decision import Box, as_box
-from boxray.explain.training import Place, Stage, Taught, taught
-from boxray.images import Pixels
+from boxray.explain.training import Known, Place, Stage, Taught, taught
 from boxray.losses import Teacher
 from boxray.losses.anchors import Chosen
 from boxray.protocols import Raw
 from boxray.recipes.recipe import Recipe, SecondStage, blueprint
-from boxray.records import Sample
 from boxray.training.objective import choose
-from boxray.training.pictures import read_picture, targets_of, truths_of
+from boxray.training.pictures import targets_of, truths_of
+from boxray.training.shown import Shown
 
 FIRST, ONLY = "proposals", "detections"  # what the stages say; of two, the last says detections
 
@@ -47,27 +46,16 @@ def recipe_of(model: AnyModel, canvas_hw: tuple[int, int]) -> Recipe:
     )
 
 
-def taught_by(
-    detector: OneStage | TwoStage, recipe: Recipe, sample: Sample, seed: int | None
-) -> tuple[Taught, Pixels]:
-    """What a picture teaches, and how the network sees it.
-
-    seed: of its augmentation, if any, and of the samples that some losses draw.
-    """
-    picture = read_picture(sample, recipe.canvas_hw)
-    seen = _seen(replace(picture, labels=np.arange(len(picture.labels))), recipe, seed)
-    torch.manual_seed(seed or 0)  # of samples
-    stages = _stages(detector, recipe, seen, picture.labels)
-    names = [detector.classes[label] for label in picture.labels]
-    return taught(stages, seen, names), seen.image
-
-
-def _seen(picture: Picture, recipe: Recipe, seed: int | None) -> Picture:
-    """The picture on the canvas, alone: as in use, or augmented by the recipe's numbers."""
-    if seed is None:
-        return letterbox(picture, recipe.canvas_hw)[0]
-    random = np.random.default_rng(seed)
-    return augment([picture], recipe.canvas_hw, recipe.augmentation, random)
+def taught_by(detector: OneStage | TwoStage, recipe: Recipe, shown: Shown, seed: int = 0) -> Taught:
+    """What a picture, or a mosaic of several, teaches. seed: of the samples that losses draw."""
+    objects = [
+        Known(detector.classes[label], picture)
+        for picture, sample in enumerate(shown.samples)
+        for label in sample.truths.labels.tolist()
+    ]
+    labels = np.concatenate([sample.truths.labels for sample in shown.samples])
+    torch.manual_seed(seed)
+    return taught(_stages(detector, recipe, shown.seen, labels), shown.seen, objects)
 
 
 def _stages(

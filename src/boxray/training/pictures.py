@@ -46,11 +46,15 @@ class TrainingPictures(TorchDataset[Item]):
     _cache: dict[int, Picture] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, order: Order) -> Item:
+        seen, complaints = self.seen(order)
+        return torch.from_numpy(seen.image).permute(2, 0, 1), truths_of(seen), complaints
+
+    def seen(self, order: Order) -> tuple[Picture, list[str]]:
+        """What the network sees, and what was wrong with pictures."""
         random = np.random.default_rng((*order.seed, 2))
         complaints: list[str] = []
         pictures = [self._picture(index, complaints) for index in order.pictures]
-        seen = augment(pictures, order.size_hw, self.augmentation, random)
-        return torch.from_numpy(seen.image).permute(2, 0, 1), truths_of(seen), complaints
+        return augment(pictures, order.size_hw, self.augmentation, random), complaints
 
     def _picture(self, index: int, complaints: list[str]) -> Picture:
         if index in self._cache:

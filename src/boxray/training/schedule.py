@@ -97,10 +97,14 @@ class Schedule:
             step += 1
 
     def _order(self, step: int, place: int, progress: float) -> Order:
+        epoch, position = divmod(step * self.batch + place, self.picture_count)
+        return self.order(int(self._permutation(epoch)[position]), step, place, progress)
+
+    def order(self, picture: int, step: int, place: int, progress: float) -> Order:
+        """How this picture is shown there: alone, or as the first of a mosaic of four."""
         seed = (self.seed, step, place)
         random = np.random.default_rng((*seed, 1))
-        epoch, position = divmod(step * self.batch + place, self.picture_count)
-        pictures = [int(self._permutation(epoch)[position])]
+        pictures = [picture]
         mosaic = progress < self.numbers.mosaic_until and random.random() < self.mosaic_share
         if mosaic:
             pictures += random.integers(self.picture_count, size=3).tolist()

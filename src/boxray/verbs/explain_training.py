@@ -32,12 +32,16 @@ _IGNORED = (150, 150, 150)
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """What a picture teaches. seed: of its augmentation, None for the picture as it is."""
+    """What a picture teaches. seed: of its augmentation, None for the picture as it is.
+
+    pictures: of a mosaic all four, this one first.
+    """
 
     model: str
     path: Path
     seed: int | None
     taught: Taught
+    pictures: tuple[Path, ...]
     picture: Path | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -47,6 +51,7 @@ class TrainingReport:
             "model": self.model,
             "path": str(self.path),
             "seed": self.seed,
+            "pictures": [str(one) for one in self.pictures],
             "picture": None if self.picture is None else str(self.picture),
             **asdict(self.taught),
         }
@@ -64,12 +69,13 @@ def explain_training(
 ) -> TrainingReport:
     """Which rows answer for which object of a picture, and what each term of the loss came to.
 
-    truth: a data set that the picture is part of. seed: of one augmentation by the recipe's
-    numbers. output: a folder for what the network sees. Raises SettingError for a model without a
-    recipe, MissingExtra without torch.
+    truth: a data set that the picture is part of. seed: of one way in which a training on it shows
+    the picture: augmented, and perhaps in a mosaic with three others. output: a folder for what the
+    network sees. Raises SettingError for a model without a recipe, MissingExtra without torch.
     """
     try:
         from boxray.training.explaining import recipe_of, taught_by
+        from boxray.training.shown import in_training, in_use
     except ModuleNotFoundError as error:
         raise missing_extra(error, "explaining a training") from error
     asked = running or Running()
@@ -79,12 +85,18 @@ def explain_training(
     sample = pictures.find(dataset, path.name)
     if output is not None:
         prepare_output(output, [], default=DEFAULT_OUTPUT, overwrite=overwrite)
-    taught, image = taught_by(detector, recipe, sample, seed)
+    if seed is None:
+        seen = in_use(sample, recipe.canvas_hw)
+    else:
+        learned = [sample, *(one for one in dataset.samples if one.labelled and one is not sample)]
+        seen = in_training(learned, recipe, seed)
+    taught = taught_by(detector, recipe, seen, seed or 0)
     drawn = None
     if output is not None:
         drawn = output / f"{path.stem}.taught.png"
-        draw.save(_drawn(image, taught), drawn)
-    return TrainingReport(detector.name, path, seed, taught, drawn)
+        draw.save(_drawn(seen.seen.image, taught), drawn)
+    pictures_seen = tuple(one.path for one in seen.samples)
+    return TrainingReport(detector.name, path, seed, taught, pictures_seen, drawn)
 
 
 def _drawn(image: Pixels, taught: Taught) -> Pixels:
@@ -114,9 +126,14 @@ def _drawn(image: Pixels, taught: Taught) -> Pixels:
 def explanation(report: TrainingReport) -> list[RenderableType]:
     """A tree for each object, then what the loss came to."""
     parts: list[RenderableType] = []
+    mosaic = len(report.pictures) > 1
+    if mosaic:
+        names = ", ".join(shown(one.name) for one in report.pictures)
+        parts.append(f"A mosaic of {names}")
     for one in report.taught.truths:
         at = "" if one.box is None else " at " + ", ".join(f"{edge:.1f}" for edge in one.box)
-        tree = Tree(f"{shown(one.label)}{at}: {one.fate}{_because(one.fate)}")
+        of = f" of {shown(report.pictures[one.picture].name)}" if mosaic else ""
+        tree = Tree(f"{shown(one.label)}{of}{at}: {one.fate}{_because(one.fate)}")
         for stage in report.taught.stages:
             _answering(tree, one, stage, _name(stage, report.taught))
         parts.append(tree)
