@@ -28,8 +28,9 @@ print(result.signal, result.steps)
 pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_leaves_a_checkpoint_and_a_usable_model(tmp_path, number):
+@pytest.mark.parametrize("to_all", [False, True], ids=["alone", "group"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_leaves_a_checkpoint_and_a_usable_model(tmp_path, number, to_all):
     data, run = make(tmp_path / "data", images=10, seed=0), tmp_path / "run"
     process = subprocess.Popen(
         [sys.executable, "-c", TRAIN, str(data), str(run)],
@@ -37,11 +38,15 @@ def test_a_signal_leaves_a_checkpoint_and_a_usable_model(tmp_path, number):
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
     )
     try:
         while not (run / checkpoints.LAST).exists() and process.poll() is None:
             time.sleep(0.05)
-        process.send_signal(number)
+        if to_all:  # as from Ctrl-C in a terminal, `timeout`, or a service manager
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
         told, complaints = process.communicate(timeout=300)
     finally:
         process.kill()

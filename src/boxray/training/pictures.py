@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
+from types import FrameType
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from boxray.records import Sample
 from boxray.training.schedule import Order
 
 CACHE_SHARE = 0.4  # of the memory that is free at the start
+GRACE_S = 15.0  # that a worker lives on after it was told to end, for the training to end well
 LARGER_THAN_CANVAS = 1.25  # how much finer than the canvas pictures are kept, for zooming in
 
 TruthTensors = tuple[Tensor, Tensor, Tensor]  # boxes, labels, ignored boxes
@@ -143,8 +146,10 @@ def box_sizes(dataset: Dataset, canvas_hw: tuple[int, int]) -> Float[np.ndarray,
 
 
 def end_with_the_training(_worker: int) -> None:
-    """Let this worker end when the training's process does, however that dies.
+    """Let this worker end when the training's process does, however that dies, and not before.
 
+    A signal to a whole group of processes, as Ctrl-C, `timeout` and service managers send it, is
+    the training's to answer: it finishes a step, for which it may need this worker's pictures.
     torch's own watch is on the process that forked this one. With `forkserver`, Python 3.14's way,
     that one lives on: both would wait for ever, and keep the training's output open.
     """
@@ -156,3 +161,13 @@ def end_with_the_training(_worker: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+
+    def leave_later(_number: int, _frame: FrameType | None) -> None:
+        timer = threading.Timer(GRACE_S, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for ending in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, ending):  # Windows has no SIGHUP
+            signal.signal(getattr(signal, ending), leave_later)
