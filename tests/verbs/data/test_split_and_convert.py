@@ -64,6 +64,13 @@ def test_a_split_can_be_a_whole_data_set(shapes, tmp_path):
     assert whole.report.boxes.kept == sum(part.report.boxes.kept for part in parts)
 
 
+def test_a_part_that_would_be_empty_is_refused_and_nothing_written(tmp_path, capfd):
+    one, out = synthetic.make(tmp_path / "one", images=1, seed=0), tmp_path / "lists"
+    assert 2 == cli.run(["data", "split", str(one), "--output", str(out)])
+    assert "nothing is left for val: 1 images in 1 groups" in capfd.readouterr().err
+    assert not out.exists()
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -96,6 +96,7 @@ def split(
         )
         for position, name in enumerate(names)
     )
+    _refuse_empty(parts, len(set(groups.tolist())))
     written = None
     if to is not None:
         written = data.write(parts, output, to, strict=manner.strict)
@@ -103,6 +104,17 @@ def split(
         split_lists.write(parts, folder, output)
     sizes = np.bincount(groups, minlength=1)
     return SplitReport(parts, output, int(sizes[sizes > 1].sum()), written)
+
+
+def _refuse_empty(parts: Sequence[data.Dataset], groups: int) -> None:
+    empty = [part.split for part in parts if not len(part)]
+    if empty:
+        images = sum(map(len, parts))
+        raise SettingError(
+            f"nothing is left for {' and '.join(empty)}: {images} images in {groups} groups, each "
+            "of images that show the same, are all there is to divide. Add pictures, or ask for "
+            "fewer parts with --shares."
+        )
 
 
 def _pattern(text: str | None) -> re.Pattern[str] | None:
