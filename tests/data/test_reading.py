@@ -267,6 +267,20 @@ def test_the_fingerprint_is_the_same_elsewhere_and_another_when_a_box_moves(tmp_
     assert read(here).fingerprint() != read(there).fingerprint()
 
 
+def test_the_fingerprint_is_another_when_a_flag_or_a_picture_changes(tmp_path):
+    folder = make(tmp_path / "data", images=2, seed=3)
+    found = {read(folder).fingerprint()}
+    annotation = next((folder / "Annotations").iterdir())
+    text = annotation.read_text()
+    assert "<difficult>0" in text
+    annotation.write_text(text.replace("<difficult>0", "<difficult>1", 1))
+    found.add(read(folder).fingerprint())
+    with next((folder / "JPEGImages").iterdir()).open("ab") as file:
+        file.write(b"\0")
+    found.add(read(folder).fingerprint())
+    assert 3 == len(found)
+
+
 def read_apart(arguments: str) -> dict:
     """What a reading in a process of its own gives, without the checks of every shape."""
     program = f"""

@@ -15,7 +15,7 @@ from boxray.data.classes import ClassMap
 from boxray.data.hierarchy import Hierarchy
 from boxray.data.report import Report, total
 from boxray.errors import FormatError
-from boxray.records import Sample
+from boxray.records import FLAGS, Sample
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,31 @@ class Dataset:
         return len(self.samples)
 
     def fingerprint(self) -> str:
-        """A sha256 over class names, relative paths, sizes, boxes and labels.
+        """A sha256 over class names, relative paths, sizes, boxes, labels, areas and flags.
 
-        The same on every machine, and another one as soon as a single box moves.
+        The same on every machine, and another one as soon as a single box moves or is flagged, or
+        a picture's file is of another length.
         """
         digest = hashlib.sha256(json.dumps(self.classes).encode())
         for sample in self.samples:
             roots = self.roots or (sample.path.parent,)
             name = min((os.path.relpath(sample.path, root) for root in roots), key=len)
-            digest.update(json.dumps([Path(name).as_posix(), *sample.size_hw]).encode())
+            told = [Path(name).as_posix(), *sample.size_hw, _length(sample.path), sample.labelled]
+            digest.update(json.dumps(told).encode())
             digest.update(np.ascontiguousarray(sample.truths.boxes, "<f8").tobytes())
             digest.update(np.ascontiguousarray(sample.truths.labels, "<i8").tobytes())
+            digest.update(np.ascontiguousarray(sample.truths.area, "<f8").tobytes())
+            for flag in FLAGS:
+                digest.update(np.ascontiguousarray(getattr(sample.truths, flag), bool).tobytes())
         return digest.hexdigest()
+
+
+def _length(path: Path) -> int:
+    """Of a file, in bytes; -1 of one that is gone."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def merge(datasets: Sequence[Dataset]) -> Dataset:

@@ -200,21 +200,11 @@ def _key(name: str | Path, dataset: Dataset, terms: Terms) -> str:
     """A number for this model's bytes on these pictures and terms, as this boxray measures it."""
     content, _ = bundle.read(bundle.file_of(name))
     told = [hashlib.sha256(content).hexdigest(), dataset.fingerprint(), dataset.split]
-    told += [terms.protocol, str(terms.threads), _flags(dataset, terms.protocol)]
+    told += [terms.protocol, str(terms.threads)]
     told += [boxray.__version__, *contest.STAGES]
     if bundle.file_of(name) != name:  # several are made of one file
         told.append(repr(bundle.described(name)))
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
-
-
-def _flags(dataset: Dataset, protocol: str) -> str:
-    """A sha256 of what the protocol asks of truths beside boxes and labels."""
-    digest = hashlib.sha256()
-    for sample in dataset.samples:
-        digest.update(sample.truths.area.tobytes())
-        for flag in sorted(rules_of(protocol).policy.set_aside):
-            digest.update(getattr(sample.truths, flag).tobytes())
-    return digest.hexdigest()
 
 
 def _measured(
