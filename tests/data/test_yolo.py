@@ -155,3 +155,12 @@ def test_data_in_a_folder_of_its_own_is_found(tmp_path):
     (tmp_path / "unpacked/__MACOSX").mkdir()
     found = read(tmp_path / "unpacked")
     assert (["a"], ("cat", "dog")) == (stems(found), found.classes)
+
+
+def test_pictures_without_any_file_of_labels_are_told(tmp_path):
+    put(tmp_path, "images/a.jpg", "images/b.jpg", label=None)
+    (tmp_path / "data.yaml").write_text("names: [cat, dog]\ntrain: images\n")
+    report = read(tmp_path).report
+    (note,) = report.notes
+    assert "none of 2 pictures has its file of labels: a.txt beside" in note.reason
+    assert note.reason in report.first_loss()

@@ -147,9 +147,12 @@ class Report:
         return "; ".join(parts)
 
     def first_loss(self) -> str:
-        """What was lost first, as the end of a message that there is nothing; else no text."""
-        lost = [str(note) for note in self.notes if note.severity in (SKIPPED, REFUSED)]
-        return f" Lost first: {lost[0].removesuffix('.')}." if lost else ""
+        """What was lost first, as the end of a message that there is nothing; else a warning."""
+        notes = {note.severity: str(note).removesuffix(".") for note in reversed(self.notes)}
+        lost = notes.get(SKIPPED) or notes.get(REFUSED)
+        if lost is not None:
+            return f" Lost first: {lost}."
+        return f" {notes[WARNING]}." if WARNING in notes else ""
 
 
 def total(reports: Sequence[Report]) -> Report:

@@ -76,6 +76,13 @@ class Layout:
         reader = _Reader(self.parts, conventions.segments, ledger)
         images = tuple(reader.images(_entries(self, split, ledger, divider)))
         reader.close()
+        if images and not any(image.labelled for image in images):
+            first = images[0].path
+            reason = (
+                f"none of {len(images)} pictures has its file of labels: {first.stem}.txt beside "
+                f"{first}, or in labels/ where that is in images/"
+            )
+            ledger.remark(WARNING, self.root, reason)
         names = self.parts.names or tuple(str(n) for n in range(max(reader.used, default=-1) + 1))
         return Reading(names, images)
 
