@@ -27,7 +27,13 @@ from boxray.training.schedule import Clock
 from boxray.training.settings import TrainSettings, request_of
 from boxray.training.step import Learner
 from boxray.training.transfer import start_from
+from boxray.training.validation import validate
 from boxray.training.watching import Signals, Watcher
+
+FEW = 500  # pictures; thousands taught the shipped model more at ten times this rate
+FOUND = 0.25  # AP50 from which a model knows what it is to learn; docs/experiments.md, 2026-11-29
+GENTLER = 0.1  # of the usual learning rate, then
+LOOKED_AT = 64  # pictures, to find that out
 
 
 def train(
@@ -71,8 +77,7 @@ def ready(settings: TrainSettings, watcher: Watcher) -> Prepared:
     """Everything before the first step, the network with the weights that it starts from."""
     prepared = prepare(settings, watcher.compared)
     refuse_ignored(settings, prepared.recipe, prepared.train, prepared.resolved.values)
-    _start(prepared, watcher)
-    return prepared
+    return _start(prepared, watcher)
 
 
 def resume(
@@ -104,7 +109,7 @@ def resume(
         prepared = prepare(request, watcher.compared, fresh=found is None)
         _require_same_data(prepared, resolved)
         if found is None:
-            _start(prepared, watcher)
+            prepared = _start(prepared, watcher)
         training = _begin(prepared, folder, listeners)
         if found is not None:
             _restore(training, found, extended=epochs is not None)
@@ -139,11 +144,43 @@ def _require_same_data(prepared: Prepared, resolved: Resolved) -> None:
         )
 
 
-def _start(prepared: Prepared, watcher: Watcher) -> None:
-    """Fill the network with the weights of the model that the training starts from, if any."""
-    if prepared.start is not None:
-        known = start_from(prepared.start, prepared.recipe, prepared.train)
-        watcher.started_from(prepared.start.model.name, known, len(prepared.train.classes))
+def _start(prepared: Prepared, watcher: Watcher) -> Prepared:
+    """Fill the network with the weights of the model that the training starts from, if any.
+
+    Where that model finds all classes in these few pictures already, learning goes on at a lower
+    rate: at that of new classes it would forget more than they teach.
+    """
+    if prepared.start is None:
+        return prepared
+    name, classes = prepared.start.model.name, prepared.train.classes
+    known = start_from(prepared.start, prepared.recipe, prepared.train)
+    watcher.started_from(name, known, len(classes))
+    resolved = prepared.resolved
+    few = len(prepared.train.samples) <= FEW
+    if not few or set(known) != set(classes) or resolved.origins["learning_rate"] != "derived":
+        return prepared
+    found = _found_already(prepared)
+    if found < FOUND:
+        return prepared
+    rate = resolved.values["learning_rate"] * GENTLER
+    watcher.say(
+        f"It finds them already, AP50 {found:.2f} on pictures to learn from: learning goes on at "
+        f"a rate of {rate:g}, not {resolved.values['learning_rate']:g}."
+    )
+    values = {**resolved.values, "learning_rate": rate}
+    return replace(prepared, resolved=replace(resolved, values=values))
+
+
+def _found_already(prepared: Prepared) -> float:
+    """AP50 of the network at its start, on some of the pictures that it is to learn from."""
+    samples = prepared.train.samples
+    some = replace(prepared.train, samples=samples[:: -(-len(samples) // LOOKED_AT)])
+    network = prepared.recipe.network
+    trained = network.training
+    with torch.random.fork_rng():
+        found = validate(prepared.recipe, network, some).ap50
+    network.train(trained)
+    return found or 0.0
 
 
 def _begin(prepared: Prepared, folder: RunFolder, listeners: Sequence[Listener]) -> Training:
