@@ -166,7 +166,8 @@ class Placement:
         A box may reach out of the image, into the padding, unless `clip`.
         """
         scale_yx = np.divide(self.resized_hw, self.image_hw)
-        moved = (boxes - np.tile(self.offset[::-1], 2)) / np.tile(scale_yx[::-1], 2)
+        corner, scale = np.tile(self.offset[::-1], 2), np.tile(scale_yx[::-1], 2)
+        moved = (boxes - geometry.like(corner, boxes)) / geometry.like(scale, boxes)
         return geometry.clip(moved, self.image_hw) if clip else moved
 
 

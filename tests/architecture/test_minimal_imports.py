@@ -16,7 +16,7 @@ HEAVY = [
 LEARNING = [
     *("boxray.networks", "boxray.losses", "boxray.assignment", "boxray.augmentation"),
     *("boxray.training", "boxray.preflight", "boxray.export", "boxray.recipes"),
-    *("boxray.engines.pytorch", "boxray.explain.training"),
+    *("boxray.engines.pytorch", "boxray.explain.gradients", "boxray.explain.training"),
 ]
 
 BLOCKED_IMPORTS = """

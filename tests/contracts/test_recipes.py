@@ -108,6 +108,19 @@ def test_its_run_tells_what_a_picture_teaches(trained, pictures, capfd):
     assert " told to find it: " in capfd.readouterr().out
 
 
+def test_its_run_tells_by_gradients_which_pixels_speak(trained, pictures, capfd, tmp_path):
+    picture = pictures / "JPEGImages" / "shapes_00002.jpg"
+    words = ["--model", str(trained), "--at", "60,60", "--score-threshold", "0", "--gradients"]
+    words += ["--threads", "1", "--output", str(tmp_path), "--json"]
+    assert 0 == command_line(["explain", str(picture), *words])
+    (told,) = json.loads(capfd.readouterr().out)["evidence"]
+    assert "gradients" == told["method"]
+    assert np.isfinite(np.array(told["map"])).all()
+    assert np.array(told["map"]).any()
+    assert (tmp_path / "shapes_00002.gradients.png").is_file()
+    assert (tmp_path / "shapes_00002.gradients.json").is_file()
+
+
 @every_recipe
 def test_its_own_size_and_name_are_those_of_the_table(name):
     found = blueprint(name)

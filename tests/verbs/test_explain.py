@@ -120,6 +120,7 @@ def test_with_pixels_a_heat_map_and_its_numbers_are_written(photo, model, tmp_pa
         (["--at", "nan,5"], "two numbers"),
         (["--at", "500,5"], "outside the image"),
         (["--box", "0", "--at", "5,5"], "give one of them"),
+        (["--box", "0", "--gradients"], "a run folder with its checkpoints"),
     ],
 )
 def test_wrong_use_is_refused_in_one_line(photo, model, capsys, arguments, said):

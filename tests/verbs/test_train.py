@@ -9,6 +9,7 @@ import pytest
 
 from boxray.errors import MissingExtra
 from boxray.verbs import train as verb
+from boxray.verbs.explain_evidence import network_of
 
 
 @pytest.fixture
@@ -17,7 +18,8 @@ def without_torch(monkeypatch):
     original = builtins.__import__
 
     def absent(name, globals=None, locals=None, fromlist=(), level=0):  # noqa: A002
-        if name == "boxray" and "training" in (fromlist or ()):
+        of_training = name == "boxray" and "training" in (fromlist or ())
+        if of_training or name.startswith("boxray.training"):
             raise ModuleNotFoundError("No module named 'torch'", name="torch")
         return original(name, globals, locals, fromlist, level)
 
@@ -28,6 +30,7 @@ def test_without_torch_the_message_is_the_line_to_type(without_torch, tmp_path):
     for attempt in (
         lambda: verb.train([tmp_path], tmp_path / "run", options={}),
         lambda: verb.resume(tmp_path),
+        lambda: network_of(tmp_path),
     ):
         with pytest.raises(MissingExtra, match=r'needs torch.*pip install "boxray\[train\]"'):
             attempt()

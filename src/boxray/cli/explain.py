@@ -26,6 +26,12 @@ Box = Annotated[
 ShowPixels = Annotated[
     bool, typer.Option("--pixels", help="Show, too, which pixels speak for it; takes a minute.")
 ]
+Gradients = Annotated[
+    bool,
+    typer.Option(
+        "--gradients", help="The same by the network's gradients, of a run folder; needs torch."
+    ),
+]
 At = Annotated[
     options.Point | None,
     typer.Option(
@@ -52,6 +58,7 @@ Training = Annotated[
     "boxray explain photo.jpg --box 0\n"
     "boxray explain photo.jpg --at 120,80 --json\n"
     "boxray explain photo.jpg --at 120,80 --pixels --output why\n"
+    "boxray explain photo.jpg --box 0 --gradients --model runs/mine --output why\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --training --seed 1 --output why\n"
     "boxray explain photo.jpg --html photo.html\n",
@@ -64,6 +71,7 @@ def _explain(
     training: Training = False,
     seed: options.Seed = None,
     pixels: ShowPixels = False,
+    gradients: Gradients = False,
     model: options.Model = "default",
     output: options.Output = None,
     html: Html = None,
@@ -93,7 +101,8 @@ def _explain(
     about every other time in a mosaic with three pictures of DATA.
     With --output a drawing is put there. With --html a page is: click a box, an object or any
     place to learn why, move sliders to decide again, lay cells and priors over the picture. With
-    --pixels parts are hidden, many times, to see on which it depends: a heat map and JSON.
+    --pixels parts are hidden, many times, to see on which it depends: a heat map and JSON. With
+    --gradients the same is read from the network's gradients, in seconds.
     """
     from boxray.data import Manner
     from boxray.explain import Hiding
@@ -109,7 +118,7 @@ def _explain(
         suppress_within=suppress_within,
     )  # fmt: skip
     if training or (seed is not None and not pixels):
-        _only_with_truths(training, truth, (box, at, html, pixels or None))
+        _only_with_truths(training, truth, (box, at, html, pixels or None, gradients or None))
         assert truth is not None
         taught = explain_training.explain_training(
             image, truth, how, seed=seed, output=output, overwrite=overwrite, manner=manner
@@ -117,7 +126,9 @@ def _explain(
         terminal.deliver(taught.to_dict(), explain_training.explanation(taught), as_json)
         return DONE
     hiding = Hiding(seed=seed or 0) if pixels else None
-    question = explain.Question(box=box, at=at, truth=truth, manner=manner, hiding=hiding)
+    question = explain.Question(
+        box=box, at=at, truth=truth, manner=manner, hiding=hiding, gradients=gradients
+    )
     report = explain.explain_image(
         image, how, question, output=output, html=html, overwrite=overwrite
     )
@@ -128,7 +139,7 @@ def _explain(
 def _only_with_truths(training: bool, truth: Path | None, others: tuple[object, ...]) -> None:
     if not training or truth is None or others != (None,) * len(others):
         raise typer.BadParameter(
-            "it needs --truth DATA; --seed goes only with it or --pixels; --box, --at, --html and "
-            "--pixels do not go with it.",
+            "it needs --truth DATA; --seed goes only with it or --pixels; --box, --at, --html, "
+            "--pixels and --gradients do not go with it.",
             param_hint="--training",
         )

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32, Num, UInt8
 from torch import Tensor, nn
 
 from boxray.boxes import Array
@@ -25,12 +25,18 @@ class TorchEngine:
     std: tuple[float, ...]
 
     def __call__(self, canvases: UInt8[Array, "n h w 3"]) -> tuple[Float32[Array, "n ..."], ...]:
-        self.network.eval()
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(device)
         with torch.inference_mode():
-            raw = self.network(normalise(pixels.permute(0, 3, 1, 2), self.mean, self.std))
+            raw = self.raw(pixels)
         return tuple(level.cpu().numpy() for level in raw)
+
+    def raw(self, canvases: Num[Tensor, "n h w 3"]) -> tuple[Tensor, ...]:
+        """The same of tensors, whose gradients come along."""
+        self.network.eval()
+        image = normalise(canvases.permute(0, 3, 1, 2), self.mean, self.std)
+        raw: tuple[Tensor, ...] = self.network(image)
+        return raw
 
 
 @dataclass(frozen=True)
@@ -44,13 +50,28 @@ class TorchStages:
     def propose(
         self, canvases: UInt8[Array, "n h w 3"]
     ) -> tuple[tuple[Tensor, ...], tuple[Array, ...]]:
-        self.network.eval()
         device = next(self.network.parameters()).device
         pixels = torch.from_numpy(np.ascontiguousarray(canvases)).to(device)
-        image = normalise(pixels.permute(0, 3, 1, 2), self.mean, self.std)
         with torch.inference_mode():
-            features, raw = self.network.propose(image)  # type: ignore[operator]
+            features, raw = self._proposed(pixels)
         return features, tuple(level.cpu().numpy() for level in raw)
+
+    def _proposed(
+        self, canvases: Num[Tensor, "n h w 3"]
+    ) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        self.network.eval()
+        image = normalise(canvases.permute(0, 3, 1, 2), self.mean, self.std)
+        said: tuple[tuple[Tensor, ...], tuple[Tensor, ...]]
+        said = self.network.propose(image)  # type: ignore[operator]
+        return said
+
+    def refined(
+        self, canvases: Num[Tensor, "n h w 3"], boxes: Float[Tensor, "k 4"]
+    ) -> Float[Tensor, "rows numbers"]:
+        """What is said of the same boxes on each canvas, one after another, with its gradients."""
+        features, _ = self._proposed(canvases)
+        numbers: Tensor = self.network.refine(features, [boxes] * len(canvases))  # type: ignore[operator]
+        return numbers
 
     def refine(
         self, features: tuple[Tensor, ...], boxes: Float32[Array, "k 4"]
@@ -63,7 +84,7 @@ class TorchStages:
 
 
 def normalise(
-    pixels: UInt8[Tensor, "n 3 h w"], mean: Sequence[float], std: Sequence[float]
+    pixels: Num[Tensor, "n 3 h w"], mean: Sequence[float], std: Sequence[float]
 ) -> Float[Tensor, "n 3 h w"]:
     """(pixel - mean) / std per channel, laid out as a CPU convolves fastest (channels last)."""
     centre = torch.tensor(mean, device=pixels.device)[:, None, None]

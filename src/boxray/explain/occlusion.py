@@ -26,6 +26,7 @@ from boxray.explain.target import Target
 from boxray.images import PADDING, Pixels, Placement
 from boxray.records import Candidates
 
+OCCLUSION, GRADIENTS = "occlusion", "gradients"  # by which evidence was found
 FAINTEST = 0.001  # a score below this says nothing
 BATCH = 8  # canvases that the engine is given at once
 FEWEST, CHECKED_EVERY = 256, 64  # masks
@@ -80,6 +81,8 @@ class Evidence:
     IoU · score rises when the place is visible; below 0 it speaks against the object. unhidden:
     IoU · score with nothing hidden. masks: how many were tried. reliability: that was reached,
     converged: whether it is what was asked for.
+    method: `occlusion`, or `gradients` (gradients.py), whose values add up to the rise from a grey
+    picture, and which has steps for masks.
     """
 
     label: str | None
@@ -91,13 +94,20 @@ class Evidence:
     masks: int
     reliability: float
     converged: bool
+    method: str = OCCLUSION
+
+    @property
+    def legible(self) -> Float[Array, "r c"]:
+        """The map as it is looked at: of gradients, which are ragged, sums over 1/40 of a side."""
+        return _in_cells(self.values) if self.method == GRADIENTS else self.values
 
     @property
     def peak(self) -> tuple[float, float]:
-        """The pixel of the image that speaks most for the object: x, y."""
-        row, column = np.unravel_index(int(self.values.argmax()), self.values.shape)
-        x = (float(column) + 0.5) / self.values.shape[1] * self.size_hw[1]
-        y = (float(row) + 0.5) / self.values.shape[0] * self.size_hw[0]
+        """The place in the image that speaks most for the object, in the legible map: x, y."""
+        values = self.legible
+        row, column = np.unravel_index(int(values.argmax()), values.shape)
+        x = (float(column) + 0.5) / values.shape[1] * self.size_hw[1]
+        y = (float(row) + 0.5) / values.shape[0] * self.size_hw[0]
         return x, y
 
     @property
@@ -117,19 +127,24 @@ class Evidence:
         return float(speaks_for[within].sum() / max(float(speaks_for.sum()), 1e-12))
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for json.dumps; `map` is `values` in at most 40 cells a side, row by row."""
+        """Ready for json.dumps; `map` is `values` in at most 40 cells a side, row by row.
+
+        Cells hold means; of gradients sums, so that they still add up to the rise.
+        """
         x, y = self.peak
+        cells = self.legible if self.method == GRADIENTS else _coarse(self.values)
         return {
+            "method": self.method,
             "label": self.label,
             "box": self.box,
             "point": self.point,
             "unhidden": round(self.unhidden, 4),
             "peak": [round(x, 1), round(y, 1)],
             "inside": None if self.inside is None else round(self.inside, 4),
-            "masks": self.masks,
+            "steps" if self.method == GRADIENTS else "masks": self.masks,
             "reliability": round(self.reliability, 4),
             "converged": self.converged,
-            "map": np.round(_coarse(self.values), 5).tolist(),
+            "map": np.round(cells, 8 if self.method == GRADIENTS else 5).tolist(),
         }
 
 
@@ -179,11 +194,8 @@ def _said(
     """How well the detector says each target of each canvas: the largest IoU · score."""
     said = np.zeros((len(canvases), len(targets)))
     for number, found in enumerate(detector.candidates(canvases, FAINTEST)):
-        boxes = placement.to_image(found.boxes, clip=True)
         for which, target in enumerate(targets):
-            own = slice(None) if target.label is None else found.labels == target.label
-            agreed = target.overlap(boxes[own]) * found.scores[own]
-            said[number, which] = agreed.max(initial=0.0)
+            said[number, which] = target.agreement(found, placement).max(initial=0.0)
     return said
 
 
@@ -281,10 +293,13 @@ def _reliability(a: _Sums, b: _Sums) -> Float[Array, "t"]:
     return np.array(reached)
 
 
-def _coarse(values: Float[Array, "rows columns"]) -> Float[Array, "r c"]:
-    """Means over blocks, at most 40 along the longer side."""
+def _in_cells(values: Float[Array, "rows columns"]) -> Float[Array, "r c"]:
+    """Sums over blocks, at most 40 along the longer side."""
     block = -(-max(values.shape) // MOST_JSON_CELLS)
     rows, columns = (np.arange(0, length, block) for length in values.shape)
-    sums = np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1)
-    counts = np.add.reduceat(np.add.reduceat(np.ones(values.shape), rows, 0), columns, 1)
-    return np.asarray(sums / counts)
+    return np.asarray(np.add.reduceat(np.add.reduceat(values, rows, 0), columns, 1))
+
+
+def _coarse(values: Float[Array, "rows columns"]) -> Float[Array, "r c"]:
+    """Means over the same blocks."""
+    return _in_cells(values) / _in_cells(np.ones(values.shape))

@@ -11,7 +11,7 @@ from boxray.boxes import Array, centre_size
 from boxray.draw import Colour
 from boxray.explain.decision import Box, Decision
 from boxray.explain.misses import Verdict
-from boxray.explain.occlusion import Evidence
+from boxray.explain.occlusion import GRADIENTS, Evidence
 from boxray.explain.origin import Life
 from boxray.images import Pixels
 
@@ -63,8 +63,9 @@ def of_verdicts(image: Pixels, verdicts: tuple[Verdict, ...]) -> Pixels:
 
 def of_evidence(image: Pixels, evidence: Evidence) -> Pixels:
     """What speaks for the object in orange, against it in blue, stronger where it says more."""
-    strongest = max(float(np.abs(evidence.values).max()), 1e-12)
-    share = np.stack([evidence.values, -evidence.values, 0 * evidence.values], -1) / strongest
+    values = evidence.legible
+    strongest = max(float(np.abs(values).max()), 1e-12)
+    share = np.stack([values, -values, 0 * values], -1) / strongest
     shades = np.rint(255 * share.clip(0, 1)).astype(np.uint8)
     height, width = image.shape[:2]
     speaks_for, against, _ = np.moveaxis(images.resize(shades, (height, width)) / 255, -1, 0)
@@ -73,7 +74,8 @@ def of_evidence(image: Pixels, evidence: Evidence) -> Pixels:
         covered = _OPACITY * strength[..., None]
         grey = grey * (1 - covered) + np.array(colour, np.float64) * covered
     box = evidence.box or _around(evidence.point)
-    text = f"{evidence.label or 'anything'} here, {evidence.masks} masks"
+    tried = "steps" if evidence.method == GRADIENTS else "masks"
+    text = f"{evidence.label or 'anything'} here, {evidence.masks} {tried}"
     shown = draw.draw(grey.astype(np.uint8), np.array([box]), [text], colours=[(255, 255, 255)])
     return _with_dot(shown, evidence.peak)
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from boxray.boxes import Array, iou
+from boxray.boxes import Array, iou, like, namespace
 from boxray.explain.decision import Decision
+from boxray.images import Placement
 from boxray.metrics.matching import MatchPolicy, claim
-from boxray.records import Truths
+from boxray.records import Candidates, Truths
 
 ENOUGH = 0.5  # of overlap: what VOC asks of a detection
 
@@ -41,14 +42,22 @@ class Target:
     label: int | None = None
     name: str | None = None
 
+    def agreement(self, found: Candidates, placement: Placement) -> Float[Array, "k"]:
+        """IoU · score of every candidate of its class, in the canvas's pixels; in their library."""
+        of_class = slice(None) if self.label is None else found.labels == self.label
+        boxes = placement.to_image(found.boxes[of_class], clip=True)
+        agreed: Array = self.overlap(boxes) * found.scores[of_class]
+        return agreed
+
     def overlap(self, boxes: Float[Array, "n 4"]) -> Float[Array, "n"]:
         """How well boxes of the image answer: their IoU, or 1 for those around the point."""
         if self.box is not None:
-            return np.asarray(iou(self.box[None], boxes)[0])
+            overlap: Array = iou(like(self.box, boxes)[None], boxes)[0]
+            return overlap
         assert self.point is not None
         x, y = self.point
         around = (boxes[:, 0] <= x) & (x < boxes[:, 2]) & (boxes[:, 1] <= y) & (y < boxes[:, 3])
-        return around.astype(np.float64)
+        return namespace(boxes).asarray(around, dtype=boxes.dtype)
 
 
 def targets_of(truths: Truths, names: Sequence[str], classes: Sequence[str]) -> tuple[Target, ...]:

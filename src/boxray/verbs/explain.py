@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,17 +12,15 @@ from boxray.errors import SettingError
 from boxray.explain import Decision, Evidence, Hiding, Life, Verdict, picture
 from boxray.explain.misses import verdict
 from boxray.explain.target import Target, targets_of
-from boxray.files import write_atomically
 from boxray.images import Pixels
 from boxray.inspection import pictures
-from boxray.verbs import explain_page
+from boxray.verbs import explain_evidence, explain_page
 from boxray.verbs.data.places import check_new_file, write_new_file
 from boxray.verbs.reading import PLAIN
 from boxray.verbs.running import Running
 from boxray.verbs.sources import prepare_output
 
 SCHEMA = "boxray.explain/1"
-EVIDENCE_SCHEMA = "boxray.evidence/1"
 DEFAULT_OUTPUT = Path("boxray-explanation")
 
 
@@ -74,7 +71,7 @@ class Question:
     box: the number of a detection, 0 is the best, and what is explained if nothing else is asked.
     at: a point of the image, x and y in pixels. truth: a data set that the image is part of, read
     in this manner; each of its objects is explained. hiding: how pixels are hidden, to see which
-    speak for it; not done if None.
+    speak for it; not done if None. gradients: whether these are to show it, too.
     """
 
     box: int | None = None
@@ -82,6 +79,7 @@ class Question:
     truth: Path | None = None
     manner: data.Manner = PLAIN
     hiding: Hiding | None = None
+    gradients: bool = False
 
     def __post_init__(self) -> None:
         if sum(asked is not None for asked in (self.box, self.at, self.truth)) > 1:
@@ -91,6 +89,11 @@ class Question:
     def is_open(self) -> bool:
         """Whether nothing is asked."""
         return self.box is None and self.at is None and self.truth is None
+
+    @property
+    def of_pixels(self) -> bool:
+        """Whether it is asked which pixels speak for it."""
+        return self.hiding is not None or self.gradients
 
 
 def explain_image(
@@ -106,15 +109,17 @@ def explain_image(
 
     output: a folder for the drawing, and for the heat maps with their numbers beside them. html: a
     file for the page, in which everything about this image can be asked.
-    Raises ImageError, FormatError, SettingError or ModelError where the parts do not fit.
+    Raises ImageError, FormatError, SettingError or ModelError where the parts do not fit,
+    MissingExtra for gradients without torch.
     """
-    asked = question or Question()
-    detector = (running or Running()).detector()
+    asked, running = question or Question(), running or Running()
+    twin = explain_evidence.network_of(running.model) if asked.gradients else None
+    detector = running.detector()
     image = images.load(path)
     if html is not None:
         roots = [] if asked.truth is None else [asked.truth]
         check_new_file(html, ".html", roots, may_replace=overwrite, option="--html")
-    if output is None and asked.hiding is not None:
+    if output is None and asked.of_pixels:
         output = DEFAULT_OUTPUT
     if output is not None:
         prepare_output(output, [], default=DEFAULT_OUTPUT, overwrite=overwrite)
@@ -136,11 +141,12 @@ def explain_image(
         )
         write_new_file(html, text)
         report = replace(report, page=html)
-    if asked.hiding is None or output is None or nothing_to_tell:
+    if not asked.of_pixels or output is None or nothing_to_tell:
         return report
     watched = _watched(decision, targets, asked)
-    evidence = explain.occlude(detector, image, watched, asked.hiding)
-    return replace(report, evidence=evidence, heat_maps=_heat_maps(image, evidence, output, path))
+    evidence = explain_evidence.found(detector, image, watched, asked.hiding, twin, running.threads)
+    drawings = explain_evidence.heat_maps(image, evidence, output, path)
+    return replace(report, evidence=evidence, heat_maps=drawings)
 
 
 def _targets(classes: tuple[str, ...], path: Path, asked: Question) -> tuple[Target, ...]:
@@ -180,21 +186,6 @@ def _start(decision: Decision, asked: Question) -> dict[str, Any] | None:
     if asked.truth is not None or not len(decision.places):
         return None
     return {"place": int(decision.places[asked.box or 0])}
-
-
-def _heat_maps(
-    image: Pixels, evidence: tuple[Evidence, ...], output: Path, path: Path
-) -> tuple[Path, ...]:
-    """One picture for each, and one document with the numbers of all."""
-    drawn = []
-    for number, one in enumerate(evidence):
-        which = f"-{number}" if len(evidence) > 1 else ""
-        drawn.append(output / f"{path.stem}{which}.pixels.png")
-        draw.save(picture.of_evidence(image, one), drawn[-1])
-    document = {"schema": EVIDENCE_SCHEMA, "evidence": [one.to_dict() for one in evidence]}
-    text = json.dumps(document, allow_nan=False)
-    write_atomically(output / f"{path.stem}.pixels.json", text.encode())
-    return tuple(drawn)
 
 
 def _drawn(image: Pixels, decision: Decision, answers: tuple[Life | Verdict, ...]) -> Pixels:

@@ -12,6 +12,7 @@ from boxray.explain import Evidence, Life, Verdict
 from boxray.explain.counterfactual import Change, Counterfactual
 from boxray.explain.decision import Box, Said
 from boxray.explain.misses import KILLERS
+from boxray.explain.occlusion import GRADIENTS
 from boxray.explain.origin import Origin
 from boxray.verbs.explain import ExplainReport
 from boxray.verbs.terminal import shown
@@ -40,11 +41,18 @@ def explanation(report: ExplainReport) -> list[RenderableType]:
 
 
 def _evidence(evidence: Evidence, path: str) -> Tree:
-    tree = Tree(f"which pixels speak for {shown(evidence.label or 'anything there')}: {path}")
+    by = "by gradients, " if evidence.method == GRADIENTS else ""
+    tree = Tree(f"{by}which pixels speak for {shown(evidence.label or 'anything there')}: {path}")
     x, y = evidence.peak
     tree.add(f"most at {x:.0f}, {y:.0f}")
     if evidence.inside is not None:
         tree.add(f"{evidence.inside:.0%} of what speaks for it lies in its box")
+    if evidence.method == GRADIENTS:
+        tree.add(
+            f"{evidence.masks} steps from grey to the picture, on which IoU · score comes to "
+            f"{evidence.unhidden:.4f}; the map accounts for {evidence.reliability:.0%} of its rise"
+        )
+        return tree
     enough = "" if evidence.converged else ", less than asked for"
     tree.add(f"{evidence.masks} masks, reliability {evidence.reliability:.2f}{enough}")
     return tree
