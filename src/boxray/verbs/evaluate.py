@@ -117,7 +117,8 @@ def _page(detector: OneStage | TwoStage, fallen: Waterfall, dataset: data.Datase
     """What became of the objects, and the pictures that lost most."""
     words = (
         f"{fallen.truths} objects on {len(dataset)} pictures, split {dataset.split!r}: found, or "
-        "lost at the first stage where no candidate was left, at the thresholds that boxray detect uses.",
+        "lost at the first stage where no candidate was left, at the thresholds that boxray "
+        "detect uses.",
     )
     sections: list[tuple[str, Sequence[blocks.Block]]] = [
         ("What became of the objects", [blocks.Words(words), gallery.counts(fallen)]),
