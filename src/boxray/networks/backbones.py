@@ -20,6 +20,7 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 from torchvision.ops import FrozenBatchNorm2d
 
 from boxray.errors import ModelError, SettingError
+from boxray.networks.depthwise import DepthwiseConv
 
 LITE0_CHANNELS = (40, 112, 320)  # of the maps at stride 8, 16 and 32
 LITE0_STRIDES = (8, 16, 32)
@@ -144,7 +145,7 @@ def load_lite0_weights(network: nn.Module) -> None:
 class PaddedConv(nn.Module):
     """A strided convolution, padded as TensorFlow's "same" on even sizes: more at the far side."""
 
-    def __init__(self, conv: nn.Conv2d) -> None:
+    def __init__(self, conv: nn.Conv2d | DepthwiseConv) -> None:
         super().__init__()
         surplus = conv.kernel_size[0] - conv.stride[0]  # for sizes divisible by the stride
         near = surplus // 2
@@ -193,4 +194,5 @@ def _folded(conv: nn.Conv2d, norm: BatchNormAct2d) -> nn.Module:
         groups=conv.groups,
     )
     plain.weight, plain.bias = weight, bias
-    return plain if conv.stride == (1, 1) else PaddedConv(plain)
+    layer = DepthwiseConv(plain) if plain.groups > 1 else plain
+    return layer if conv.stride == (1, 1) else PaddedConv(layer)

@@ -23,6 +23,7 @@ from boxray.ledger import Resolved
 from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
+from boxray.training.arithmetic import fabric_of, precision_of
 from boxray.training.memory import bytes_per_picture, portions_for
 from boxray.training.objective import losses
 from boxray.training.pictures import box_sizes, free_memory_bytes, targets_of
@@ -112,6 +113,7 @@ def prepare(
         "canvas_hw": list(canvas_hw),
         "batch": settings.batch or min(default_batch(len(train.samples)), len(train.samples)),
         "freeze": frozen_stages(recipe.network),
+        "precision": precision_of(recipe, settings.device),
         "threads": torch.get_num_threads(),
         "workers": 1 if _processors() > 1 else 0,
         "learning_rate": recipe.optimisation.learning_rate,
@@ -135,7 +137,7 @@ def _estimated(
     needed = bytes_per_picture(recipe)
     derived["accumulate"] = portions_for(derived["batch"], needed, free_memory_bytes())
     portions = settings.accumulate or derived["accumulate"]
-    step_s = time_step(recipe, -(-derived["batch"] // portions)) * portions
+    step_s = time_step(recipe, -(-derived["batch"] // portions), derived["precision"]) * portions
     if settings.minutes is not None:
         training_s = settings.minutes * 60
     else:
@@ -226,9 +228,11 @@ def canvas_of(dataset: Dataset, size: int) -> tuple[int, int]:
     return height, width
 
 
-def time_step(recipe: Recipe, batch: int) -> float:
+def time_step(recipe: Recipe, batch: int, precision: str) -> float:
     """Seconds of one training step at full size, measured on a copy of the network."""
-    network = copy.deepcopy(recipe.network).to(memory_format=torch.channels_last).train()
+    copied = copy.deepcopy(recipe.network).to(memory_format=torch.channels_last).train()
+    fabric = fabric_of("cpu", precision)
+    network = fabric.setup_module(copied)
     pixels = torch.full((batch, 3, *recipe.canvas_hw), 127, dtype=torch.uint8)
     box = like(np.array([[0.2, 0.2, 0.8, 0.8]], np.float32), torch.zeros(1)) * recipe.canvas_hw[0]
     truths = (box, torch.zeros(1, dtype=torch.int64), torch.zeros(0, 4))
@@ -238,7 +242,7 @@ def time_step(recipe: Recipe, batch: int) -> float:
         start = time.perf_counter()
         image = normalise(pixels, recipe.mean, recipe.std)
         terms = losses(recipe, network, image, targets).values()
-        torch.autograd.backward(torch.stack(list(terms)).sum())
+        fabric.backward(torch.stack(list(terms)).sum())
         network.zero_grad()
         fastest = min(fastest, time.perf_counter() - start)
     return fastest * 1.1  # the optimiser, the average and the pictures come on top

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from boxray.errors import SettingError
 from boxray.ledger import REPORT, SETTINGS, Resolved, read_resolved
 from boxray.recipes.recipe import Recipe
 from boxray.training import checkpoints
+from boxray.training.arithmetic import fabric_of
 from boxray.training.ignored import refuse_ignored
 from boxray.training.listeners import Listener, opened
 from boxray.training.loop import Training, TrainResult, run_to_the_end
@@ -195,7 +195,7 @@ def _begin(prepared: Prepared, folder: RunFolder, listeners: Sequence[Listener])
 
 def learner_of(recipe: Recipe, values: Mapping[str, Any]) -> Learner:
     """A recipe's network at its first step. values: of the resolved settings."""
-    fabric = Fabric(accelerator="cuda" if values["device"] == "cuda" else "cpu", devices=1)
+    fabric = fabric_of(values["device"], values["precision"])
     network = recipe.network.to(memory_format=torch.channels_last)
     average = copy.deepcopy(network).to(fabric.device).requires_grad_(False)
     optimizer = adamw(network, recipe.optimisation, values["learning_rate"])
