@@ -51,10 +51,12 @@ def test_a_torch_that_does_not_tell_means_32_bits(monkeypatch):
     assert FLOAT32 == precision_of(grid(), "cpu")
 
 
-def test_two_stages_stay_in_32_bits(monkeypatch):
+@pytest.mark.parametrize("name", ["retinanet-lite0", "faster-rcnn-lite0", "yolov3-lite0"])
+def test_other_recipes_stay_in_32_bits(monkeypatch, name):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True}, raising=False)
-    canvas = ((SIDE, SIDE),)
-    recipe = blueprint("faster-rcnn-lite0").build(2, PRIORS, *canvas, pretrained=False)
+    chosen = blueprint(name)
+    sizes = np.array([[20.0, 20.0], [50.0, 50.0]] * 9)
+    recipe = chosen.build(2, chosen.priors(sizes), (SIDE, SIDE), pretrained=False)
     assert FLOAT32 == precision_of(recipe, "cpu")
 
 

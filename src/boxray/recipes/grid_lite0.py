@@ -71,6 +71,7 @@ def grid_lite0(
             average_share=0.1,
         ),
         thresholds=Thresholds(score_threshold=0.25, iou_threshold=0.5, max_detections=100),
+        mixed=True,
     )
 
 

@@ -65,6 +65,7 @@ class Recipe:
 
     coder and loss: of the raw maps, which two stages take as proposals; thresholds: of detections.
     early_loss: what is told instead of `loss` until early_images were learned from.
+    mixed: whether bfloat16 is known to do for it; RetinaNet's gradients were not finite in it.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Recipe:
     second: SecondStage | None = None
     early_loss: Loss | None = None
     early_images: int = 0
+    mixed: bool = False
 
     def loss_after(self, images: int) -> Loss:
         """What the network is told once it has learned from so many images."""

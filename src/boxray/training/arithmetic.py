@@ -19,13 +19,13 @@ def precision_of(recipe: Recipe, device: str) -> str:
 
     In mixed precision convolutions and what lies between them are computed in bfloat16, with 8
     bits of every number and twice as many at a time; weights, their gradients and average, the
-    loss, validation and the exported model stay 32-bit floats. Networks of two stages always do.
+    loss, validation and the exported model stay 32-bit floats. So do recipes not known to bear it.
     Source: Kalamkar et al. 2019, "A study of BFLOAT16 for deep learning training".
     """
     # not in every torch that we allow
     known: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     native = device == "cpu" and known.get("avx512_bf16", False)
-    return BFLOAT16 if native and recipe.second is None else FLOAT32
+    return BFLOAT16 if native and recipe.mixed else FLOAT32
 
 
 def fabric_of(device: str, precision: str) -> Fabric:
