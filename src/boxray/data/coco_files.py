@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from boxray.data.partition import plain
+from boxray.data.partition import KNOWN_SPLITS, plain
 
 EXPECTED = (
     "annotations/instances_*.json, */_annotations.coco.json, one JSON file, or one for each of "
     "train, val and test"
 )
 WHOLE = ""  # the key of a file that is no split
-_KNOWN_SPLITS = frozenset({"train", "val", "test"})
 _OWN_NAMES = ("annotations/instances_*.json", "instances_*.json", "*/_annotations.coco.json")
 _OTHERS = ("hierarchy", "notes.json")  # Open Images' classes; Label Studio's beside YOLO's labels
 
@@ -60,7 +59,7 @@ def _by_split(files: list[Path]) -> dict[str, Path]:
     names = [_split_name(path) for path in files]
     if len({plain(name) for name in names}) == len(names):
         names = [plain(name) for name in names]
-    if len(files) == 1 and names[0] not in _KNOWN_SPLITS:
+    if len(files) == 1 and names[0] not in KNOWN_SPLITS:
         names = [WHOLE]
     return dict(zip(names, files, strict=True))
 
@@ -73,5 +72,5 @@ def _split_name(path: Path) -> str:
 
 def _split_in(stem: str) -> str:
     """The split whose name is a word of a file's: `train` of `my_train2017`, or nothing."""
-    found = [word for part in re.split("[-_. ]", stem) if (word := plain(part)) in _KNOWN_SPLITS]
+    found = [word for part in re.split("[-_. ]", stem) if (word := plain(part)) in KNOWN_SPLITS]
     return found[0] if len(found) == 1 else ""

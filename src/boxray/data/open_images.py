@@ -28,7 +28,7 @@ from boxray.data.classes import has_control_characters
 from boxray.data.csv_rows import first_line, rows
 from boxray.data.hierarchy import read_hierarchy
 from boxray.data.label_tables import CLASS_HEADERS, Verified, read_classes, read_verified
-from boxray.data.partition import Divider, divisions, plain
+from boxray.data.partition import KNOWN_SPLITS, Divider, divisions, plain
 from boxray.data.pictures import by_name, by_stem, without_suffix
 from boxray.data.report import SKIPPED, Cause, Ledger, cause_of
 from boxray.errors import BoxrayError, FormatError
@@ -36,7 +36,6 @@ from boxray.errors import BoxrayError, FormatError
 EXPECTED = "a CSV table with the columns ImageID, LabelName, XMin, XMax, YMin, YMax"
 WHOLE = ""  # the key of a table that is no split
 BOXES, LABELS, CLASSES = "boxes", "labels", "classes"
-_KNOWN_SPLITS = ("train", "val", "test")
 _PUBLISHED_NAME = re.compile(r"(?:oidv\d+-)?(.+)-annotations-(?:bbox|human-imagelabels).*")
 _TABLES = ("*.csv", "annotations/*.csv", "*/*.csv", "*/labels/*.csv", "*/metadata/*.csv")
 
@@ -114,7 +113,7 @@ def _by_split(files: Sequence[Path], root: Path) -> dict[str, Path]:
         published = _PUBLISHED_NAME.fullmatch(file.stem)
         folders = file.relative_to(root).parts[:-1]
         words = (*re.split(r"[-_. ]", file.stem), *folders)
-        known = (plain(word) for word in words if plain(word) in _KNOWN_SPLITS)
+        known = (plain(word) for word in words if plain(word) in KNOWN_SPLITS)
         split = plain(published[1]) if published else next(known, WHOLE)
         if split in found:
             what = f"the split '{split}'" if split else "no split that their names tell"

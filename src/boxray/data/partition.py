@@ -19,7 +19,7 @@ from boxray.data.report import WARNING, Ledger
 
 DERIVED = ("train", "val")
 Grouping: TypeAlias = Callable[[Sequence[Path]], Int[np.ndarray, "n"]]
-_ORDER = ("train", "val", "test")
+KNOWN_SPLITS = ("train", "val", "test")  # plain names, in this order
 _ALIASES = {"valid": "val", "validation": "val", "training": "train", "testing": "test"}
 
 
@@ -31,7 +31,7 @@ def plain(name: str) -> str:
 
 def in_order(names: Iterable[str]) -> tuple[str, ...]:
     """train, val, test, then the others by name."""
-    return tuple(sorted(names, key=lambda name: (*(name != known for known in _ORDER), name)))
+    return tuple(sorted(names, key=lambda name: (*(name != known for known in KNOWN_SPLITS), name)))
 
 
 def divisions(names: Iterable[str]) -> tuple[str, ...]:

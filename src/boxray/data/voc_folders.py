@@ -8,7 +8,7 @@ from pathlib import Path
 
 from boxray.data import voc
 from boxray.data.annotated import Conventions, Reading
-from boxray.data.partition import DERIVED, Divider, divisions, plain
+from boxray.data.partition import DERIVED, KNOWN_SPLITS, Divider, divisions, plain
 from boxray.data.report import Ledger
 from boxray.errors import FormatError
 
@@ -21,7 +21,6 @@ _ANNOTATIONS = ("annotations", "annotations/xmls", "Annotation", "xmls", "xml", 
 _PICTURES = ("JPEGImages", "images", "Images", "../JPEGImages", "../images")
 _PER_CLASS_LIST = re.compile(r".+_(train|val|trainval|test)")
 _PER_CLASS_LINE = re.compile(r"\S+\s+(-1|0|1)")
-_KNOWN_SPLITS = frozenset({"train", "val", "test"})
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def _holds_xml(folder: Path) -> bool:
 
 def _by_split(folder: Path) -> dict[str, voc.Layout]:
     """What lies in the folders that are called like splits; nothing where two mean the same."""
-    named = [path for path in sorted(folder.iterdir()) if plain(path.name) in _KNOWN_SPLITS]
+    named = [path for path in sorted(folder.iterdir()) if plain(path.name) in KNOWN_SPLITS]
     found = [(plain(path.name), layout) for path in named if (layout := _here(path))]
     return dict(found) if len({name for name, _ in found}) == len(found) else {}
 

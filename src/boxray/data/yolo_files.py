@@ -12,13 +12,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from boxray.data.classes import has_control_characters
-from boxray.data.partition import plain
+from boxray.data.partition import KNOWN_SPLITS, plain
 from boxray.data.pictures import without_suffix
 from boxray.data.plain_yaml import read_yaml
 from boxray.errors import FormatError
 
 WHOLE = ""  # the key of a part that is no split
-_SPLITS = frozenset({"train", "val", "test"})
 _NO_SPLITS = frozenset({"path", "names", "nc", "download", "roboflow", "task", "author", "license"})
 MOST_TRIED = 100  # text files that are opened to find out whether they are labels
 _NAME_FILES = ("classes.txt", "obj.names")
@@ -203,7 +202,7 @@ def _by_data_file(path: Path) -> Parts:
 def _by_folders(root: Path) -> Parts | None:
     """Folders of label files beside, or next to, folders of pictures."""
     inside = [path.parent for path in sorted(root.glob("*/labels")) if _holds_labels(path)]
-    if len(inside) == 1 and plain(inside[0].name) not in _SPLITS:
+    if len(inside) == 1 and plain(inside[0].name) not in KNOWN_SPLITS:
         return find(inside[0])  # all of it is in a folder of its own
     sources: dict[str, tuple[Path, ...]] = {}
     sources |= {plain(path.name): (path / "images",) for path in inside}  # train/images
