@@ -134,15 +134,17 @@ def _leave_room(graph: onnx.ModelProto) -> None:
     x86 processors without VNNI add two neighbouring products of an activation and a weight in 16
     bits and cut off what is more, in silence (decision 31). Depthwise layers have another way.
     """
-    makers = {name: node for node in graph.graph.node for name in node.output}
+    nodes = graph.graph.node
+    makers = {node.output[0]: node for node in nodes if node.op_type == "DequantizeLinear"}
     stored = {entry.name: entry for entry in graph.graph.initializer}
-    for node in graph.graph.node:
+    for node in nodes:
         grouped = any(one.name == "group" and one.i > 1 for one in node.attribute)
         kernel = makers.get(node.input[1]) if node.op_type == "Conv" and not grouped else None
         if kernel is None:  # the layer keeps its precision
             continue
         factor = _overflow(numpy_helper.to_array(stored[kernel.input[0]]))
-        for maker in [kernel, *(makers[name] for name in node.input[2:])]:  # a bias has its scale
+        biases = (makers[name] for name in node.input[2:] if name in makers)  # on their own scale
+        for maker in (kernel, *biases):
             whole, scale = (stored[name] for name in maker.input[:2])
             _rescale(whole, scale, factor)
 
