@@ -145,19 +145,23 @@ def _require_same_data(prepared: Prepared, resolved: Resolved) -> None:
 
 
 def _start(prepared: Prepared, watcher: Watcher) -> Prepared:
-    """Fill the network with the weights of the model that the training starts from, if any.
-
-    Where that model finds all classes in these few pictures already, learning goes on at a lower
-    rate: at that of new classes it would forget more than they teach.
-    """
+    """Fill the network with the weights of the model that the training starts from, if any."""
     if prepared.start is None:
         return prepared
     name, classes = prepared.start.model.name, prepared.train.classes
     known = start_from(prepared.start, prepared.recipe, prepared.train)
     watcher.started_from(name, known, len(classes))
+    return _gentler(prepared, watcher) if set(known) == set(classes) else prepared
+
+
+def _gentler(prepared: Prepared, watcher: Watcher) -> Prepared:
+    """With a lower rate where the network finds all objects of few pictures already.
+
+    At the rate of new classes it would forget more than they teach.
+    """
     resolved = prepared.resolved
     few = len(prepared.train.samples) <= FEW
-    if not few or set(known) != set(classes) or resolved.origins["learning_rate"] != "derived":
+    if not few or resolved.origins["learning_rate"] != "derived":
         return prepared
     found = _found_already(prepared)
     if found < FOUND:

@@ -10,6 +10,7 @@ from boxray import draw, explain
 from boxray.detectors import OneStage, TwoStage
 from boxray.errors import SettingError
 from boxray.explain import Evidence, Hiding, picture
+from boxray.explain.occlusion import GRADIENTS, OCCLUSION
 from boxray.explain.target import Target
 from boxray.files import write_atomically
 from boxray.images import Pixels
@@ -90,7 +91,7 @@ def heat_maps(
 ) -> tuple[Path, ...]:
     """One picture for each, and one document for each method with the numbers of all."""
     drawn = []
-    for method, ending in (("occlusion", "pixels"), ("gradients", "gradients")):
+    for method, ending in ((OCCLUSION, "pixels"), (GRADIENTS, "gradients")):
         some = [one for one in evidence if one.method == method]
         for number, one in enumerate(some):
             which = f"-{number}" if len(some) > 1 else ""

@@ -14,6 +14,7 @@ from boxray import bundle, data, draw, images
 from boxray.data.classes import ClassMap
 from boxray.images import Pixels
 from boxray.inspection import pictures
+from boxray.verbs.explain import DEFAULT_OUTPUT
 from boxray.verbs.explain_tables import where
 from boxray.verbs.reading import PLAIN
 from boxray.verbs.running import Running, missing_extra
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from boxray.explain.training import Taught, TaughtStage, TaughtTruth
 
 SCHEMA = "boxray.explain.training/1"
-DEFAULT_OUTPUT = Path("boxray-explanation")
 MOST_ROWS = 5
 DRAWN_SIDE = 900  # pixels, at least, of a drawing's longer side
 _IGNORED = (150, 150, 150)
