@@ -57,6 +57,12 @@ def test_every_kind_of_group_leaves_nobody_out(fallen):
             assert count == sum(counts[outcome] for counts in groups.values())
 
 
+def test_groups_stand_in_the_order_of_the_classes_of_size_and_of_flags(fallen):
+    assert [n for n in NAMES if n in fallen.groups["class"]] == list(fallen.groups["class"])
+    assert ["small", "medium"] == [*fallen.groups["size"]][:2]
+    assert ["difficult", "none"] == list(fallen.groups["flag"])
+
+
 def test_what_is_counted_is_what_each_explanation_says(fallen, detector, samples):
     killers = [
         verdict.killer or "found"

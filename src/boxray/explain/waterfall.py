@@ -24,6 +24,7 @@ from boxray.records import FLAGS, Detections, Sample, Truths
 
 FOUND = "found"
 UNREADABLE = "unreadable"  # the image could not be read: no stage was ever reached
+UNFLAGGED = "none"
 
 # COCO's sizes, by the square root of the area in pixels of the image
 SIZES = (("small", 32.0), ("medium", 96.0), ("large", float("inf")))
@@ -58,7 +59,7 @@ class Waterfall:
     """How many objects got how far.
 
     outcomes: of all truths, the found first, then as many lost as each stage lost. groups: the same
-    by class, size and flag, none of them left out.
+    by class, size and flag, none of them left out, each kind in its own order.
     curves: for each knob, the other one as it is. worst: the images that lost most, and how many.
     """
 
@@ -102,18 +103,17 @@ def waterfall(
                 groups.setdefault(group, Counter())[outcome] += 1
         if on_image is not None:
             on_image()
-    kinds = dict.fromkeys(kind for kind, _ in groups)
     columns = (FOUND, UNREADABLE, *stages)
     return Waterfall(
         truths=total.total(),
         outcomes={name: total[name] for name in columns},
         groups={
             kind: {
-                group: {name: count[name] for name in columns}
-                for (of, group), count in groups.items()
-                if of == kind
+                group: {name: groups[kind, group][name] for name in columns}
+                for group in order
+                if (kind, group) in groups
             }
-            for kind in kinds
+            for kind, order in _orders(names).items()
         },
         curves={
             knob: tuple(
@@ -160,10 +160,16 @@ def _turn(
             turned[knob, value, "false"] += len(then.selection.kept) - found
 
 
+def _orders(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """All groups that a truth may be in, in the order in which they are shown."""
+    sizes = tuple(name for name, _ in SIZES)
+    return {"class": tuple(names), "size": sizes, "flag": (*FLAGS, UNFLAGGED)}
+
+
 def _groups(truths: Truths, row: int, names: Sequence[str]) -> list[tuple[str, str]]:
     """The groups that a truth is counted in: its class, its size, and each flag, or none."""
     side = float(np.sqrt(truths.area[row]))
     size = next(name for name, below in SIZES if side < below)
     flags = [("flag", flag) for flag in FLAGS if getattr(truths, flag)[row]]
     label = names[int(truths.labels[row])]
-    return [("class", label), ("size", size), *(flags or [("flag", "none")])]
+    return [("class", label), ("size", size), *(flags or [("flag", UNFLAGGED)])]
