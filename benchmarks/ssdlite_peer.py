@@ -62,7 +62,10 @@ def train_network(network: torch.nn.Module, train: Dataset, asked: argparse.Name
         for group in optimiser.param_groups:
             group["lr"] = peak * min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * share))
         # label 0 is background there
-        targets = [{"boxes": boxes, "labels": labels + 1} for boxes, labels, _ in truths]
+        targets = [
+            {"boxes": torch.from_numpy(boxes), "labels": torch.from_numpy(labels + 1)}
+            for boxes, labels, _ in truths
+        ]
         loss = torch.stack(list(network(list(seen / 255), targets).values())).sum()
         optimiser.zero_grad()
         loss.backward()

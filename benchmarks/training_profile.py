@@ -2,17 +2,21 @@
 
     python benchmarks/training_profile.py DATA [--size 320] [--batch 16] [--steps 30] [--threads N]
 
-Takes some two minutes. Trains the default recipe on DATA in the phase of its schedule where the
-canvas is full and half of the pictures are mosaics, once per number of frozen stages, and prints
-images per second and the share of each part of a step. "network" is the forward pass, and the
-backward pass with what little the loss adds to it; the rest is our overhead. Seconds are of
-processor, with the pictures made in the same process, so that others on the machine hardly count.
-`--precision float32` computes as on a processor without bfloat16.
+Takes some five minutes. Trains the default recipe on DATA for some steps in each phase of its
+schedule (canvases grow, mosaics end), once per number of frozen stages, and prints images per
+second and the share of each part of a step, of each phase and of the whole schedule. "network" is
+the forward pass, and the backward pass with what little the loss adds to it; the rest is our
+overhead. Seconds are of processor, those of the process that makes the pictures among them, so
+that others on the machine hardly count; where there are two, they are made meanwhile. Pictures are
+decoded before, as they are in a training from the second round on; that takes the seconds that
+"decoding" says. `--precision float32` computes as on a processor without bfloat16. Linux only.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import multiprocessing
 import tempfile
 import time
 from collections import defaultdict
@@ -23,7 +27,6 @@ from unittest import mock
 
 from reporting import cores, deliver, machine
 
-PHASE = 0.72  # of the schedule: full canvas, mosaics
 WARM_UP = 3  # steps that are not counted
 NETWORK = ("forward", "backward")
 
@@ -51,27 +54,57 @@ class Stopwatch:
         return run
 
 
-def measure(asked: argparse.Namespace, frozen: int, run: Path) -> dict[str, Any]:
-    """Images per second and the share of each part, for one number of frozen stages."""
-    from boxray.training import TrainSettings, loop, objective, starting, step
+def of_workers() -> float:
+    """Seconds of processor that the processes which make pictures have taken so far."""
+    # a process's clock on Linux, as the C library's clock_getcpuclockid(3) makes its number
+    workers = multiprocessing.active_children()
+    return sum(time.clock_gettime((~worker.pid << 3) | 2) for worker in workers)
+
+
+def phases(numbers: Any) -> list[tuple[float, float]]:
+    """Where each part of a recipe's schedule begins and ends, in which all steps are alike."""
+    cuts = sorted({*(start for start, _ in numbers.sizes), numbers.mosaic_until, 1.0})
+    return list(itertools.pairwise(cuts))
+
+
+def begun(asked: argparse.Namespace, frozen: int, run: Path) -> Any:
+    """A training as `boxray train` begins it."""
+    from boxray.training import TrainSettings, starting
     from boxray.training.preparation import prepare
     from boxray.training.run_folder import RunFolder
 
     settings = TrainSettings(
         data=(asked.data,), output=run, start="imagenet", freeze=frozen, size=asked.size,
-        batch=asked.batch, threads=asked.threads, epochs=1000.0, workers=0,
+        batch=asked.batch, threads=asked.threads, epochs=1000.0,
     )  # fmt: skip
     prepared = prepare(settings)
     prepared.resolved.values["precision"] = asked.precision or prepared.resolved.values["precision"]
-    training = starting._begin(prepared, RunFolder(run), ())
-    training.clock.step = round(training.prepared.total_steps * PHASE)
+    return starting._begin(prepared, RunFolder(run), ())
+
+
+def decoded(training: Any) -> tuple[Any, float]:
+    """The pictures of a training, all decoded, and how many seconds each took."""
+    from boxray.training.pictures import TrainingPictures
+
+    samples = training.prepared.train.samples
+    recipe = training.recipe
+    pictures = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 8 * 2**30)
+    began = time.process_time()
+    for place in range(len(samples)):
+        pictures._picture(place, [])
+    return pictures, (time.process_time() - began) / len(samples)
+
+
+def measure(asked: argparse.Namespace, training: Any, pictures: Any, progress: float) -> Stopwatch:
+    """Seconds of each part of all counted steps from some place in the schedule on."""
+    from boxray.training import loop, objective, step
+
+    training.clock.step = round(training.prepared.total_steps * progress)
     schedule = loop.schedule_of(training.prepared)
-    loader = loop.loader_of(training)
-    watch = Stopwatch()
-    learner = training.learner
-    learn = watch.timed("other", loop._step)
-    wait = watch.timed("pictures", next)
+    watch, learner = Stopwatch(), training.learner
+    learn, wait = watch.timed("other", loop._step), watch.timed("pictures", next)
     with (
+        mock.patch.object(loop, "TrainingPictures", return_value=pictures),
         mock.patch.object(objective, "first_pass", watch.timed("forward", objective.first_pass)),
         mock.patch.object(
             objective, "losses_of", watch.timed("assignment and loss", objective.losses_of)
@@ -87,22 +120,48 @@ def measure(asked: argparse.Namespace, frozen: int, run: Path) -> dict[str, Any]
             step.Learner, "_follow", watch.timed("moving average", step.Learner._follow)
         ),
     ):
+        loader = loop.loader_of(training)
         for number in range(WARM_UP + asked.steps):
             if number == WARM_UP:
                 watch.seconds.clear()
-                began = time.process_time()
+                made_s = of_workers()
             batch = wait(loader)
             learn(training, schedule, batch)
             training.clock.step += 1
-        busy_s = time.process_time() - began
-    share = {part: seconds / busy_s for part, seconds in watch.seconds.items()}
-    return {
-        "frozen": frozen,
-        "precision": prepared.resolved.values["precision"],
-        "images_per_s": round(asked.steps * asked.batch / busy_s, 2),
-        "network": round(sum(share[part] for part in NETWORK), 3),
-        "share": {part: round(value, 3) for part, value in sorted(share.items())},
-    }
+        watch.seconds["pictures"] += of_workers() - made_s
+        del loader
+    return watch
+
+
+def rows_of(asked: argparse.Namespace, frozen: int, run: Path) -> list[dict[str, Any]]:
+    """One row for each phase of the schedule, and one for all of it, each phase by its length."""
+    training = begun(asked, frozen, run)
+    pictures, decoding_s = decoded(training)
+    whole: dict[str, float] = defaultdict(float)
+    rows = []
+
+    def add(name: str, seconds: dict[str, float]) -> None:
+        busy_s = sum(seconds.values())
+        share = {part: spent / busy_s for part, spent in seconds.items()}
+        rows.append(
+            {
+                "frozen": frozen,
+                "precision": training.prepared.resolved.values["precision"],
+                "phase": name,
+                "decoding_ms": round(1000 * decoding_s, 2),
+                "images_per_s": round(asked.steps * asked.batch / busy_s, 2),
+                "network": round(sum(share[part] for part in NETWORK), 3),
+                "share": {part: round(value, 3) for part, value in sorted(share.items())},
+            }
+        )
+
+    for start, end in phases(training.recipe.optimisation):
+        seconds = measure(asked, training, pictures, (start + end) / 2).seconds
+        add(f"{start:g} to {end:g}", seconds)
+        for part, spent in seconds.items():
+            whole[part] += spent * (end - start)
+    add("all", whole)
+    return rows
 
 
 def main() -> None:
@@ -120,16 +179,17 @@ def main() -> None:
     rows = []
     for frozen in asked.frozen:
         with tempfile.TemporaryDirectory() as folder:
-            rows.append(measure(asked, frozen, Path(folder)))
+            rows += rows_of(asked, frozen, Path(folder))
     parts = sorted({part for row in rows for part in row["share"]})
-    head = ["frozen", "precision", "images/s", "network", *parts]
+    head = ["frozen", "precision", "phase", "decoding", "images/s", "network", *parts]
     table = [
-        [row["frozen"], row["precision"], row["images_per_s"], f"{row['network']:.0%}"]
+        [row["frozen"], row["precision"], row["phase"], f"{row['decoding_ms']} ms"]
+        + [row["images_per_s"], f"{row['network']:.0%}"]
         + [f"{row['share'].get(part, 0.0):.1%}" for part in parts]
         for row in rows
     ]
     document: dict[str, object] = {
-        "schema": "boxray.benchmark.training_profile/2",
+        "schema": "boxray.benchmark.training_profile/3",
         "size": asked.size,
         "batch": asked.batch,
         "threads": asked.threads,

@@ -4,13 +4,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from torchvision.transforms.v2 import functional as torchvision
 
+from boxray import images
 from boxray.augmentation import (
     GREY,
     Augmentation,
     Picture,
     _assembled,
+    _coloured,
     _put,
+    _resized,
     augment,
     flip_and_colour,
     letterbox,
@@ -26,6 +34,7 @@ NUMBERS = Augmentation(
 )
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]])
 BACKGROUND = 60
+CHANGES = [(0.8, 1.0, 1.0), (1.0, 1.3, 1.0), (1.0, 0.7, 1.0), (1.0, 1.0, 1.3), (0.9, 1.2, 0.0)]
 CANVASES = [(96, 96), (64, 96), (96, 64)]
 
 
@@ -156,6 +165,17 @@ def test_a_picture_of_one_pixel_in_height_or_width_is_fine(size_hw):
         assert (64, 96, 3) == canvas.image.shape
 
 
+sides = st.integers(1, 150)
+
+
+@given(sides, sides, sides, sides)
+def test_pictures_are_resized_as_for_the_detector(height, width, rows, columns):
+    noise = np.random.default_rng(height * 1000 + width).integers(0, 256, (height, width, 3))
+    image = noise.astype(np.uint8)
+    expected = images.resize(image, (rows, columns)).astype(int)
+    assert np.abs(expected - _resized(image, (rows, columns))).max() <= 1
+
+
 def test_flipping_happens_half_of_the_time_and_mirrors_about_the_canvas():
     one = picture(size_hw=(64, 96), box=(10, 5, 30, 25))
     mirrored = [96 - 30, 5, 96 - 10, 25]
@@ -166,6 +186,32 @@ def test_flipping_happens_half_of_the_time_and_mirrors_about_the_canvas():
     flips = sum(box == mirrored for box in seen)
     assert len(seen) == flips + sum(box == [10, 5, 30, 25] for box in seen)
     assert 70 < flips < 130  # 100 ± 4 standard deviations of 7
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_colours_change_as_torchvision_changes_them(change):
+    brightness, contrast, saturation = change
+    image = np.random.default_rng(0).integers(70, 170, (48, 32, 3)).astype(np.uint8)
+    expected = torch.from_numpy(image).permute(2, 0, 1)
+    expected = torchvision.adjust_brightness(expected, brightness)
+    expected = torchvision.adjust_contrast(expected, contrast)
+    expected = torchvision.adjust_saturation(expected, saturation).permute(1, 2, 0).numpy()
+    found = np.array(_coloured(Image.fromarray(image), *change))
+    # torchvision cuts off what is behind the point, three times
+    assert np.abs(found.astype(int) - expected).max() <= 3
+
+
+def test_the_changes_of_colour_are_one_by_hand():
+    # grey of (100, 50, 150): 0.299 * 100 + 0.587 * 50 + 0.114 * 150 = 76.35, which is also the mean
+    # saturation 1.2: red is 1.2 * 100 - 0.2 * 76.35 = 104.73; contrast 0.9: 94.257 + 7.635;
+    # brightness 1.1: 112.08
+    image = np.full((16, 16, 3), (100, 50, 150), np.uint8)
+    assert 112 == np.array(_coloured(Image.fromarray(image), 1.1, 0.9, 1.2))[3, 5, 0]
+
+
+def test_without_change_colours_stay():
+    image = np.random.default_rng(0).integers(0, 256, (50, 70, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(image, _coloured(Image.fromarray(image), 1.0, 1.0, 1.0))
 
 
 def test_a_picture_smaller_than_the_canvas_lies_on_grey():

@@ -37,6 +37,7 @@ MAX_PIXELS = 64_000_000
 MAX_SIDE = 65_500  # what a JPEG can hold; Pillow's own resize and save break soon after
 MAX_FILE_BYTES = 256 * 2**20  # a 64-megapixel image without compression has 192 MB
 _MAX_JPEG_SEGMENTS, _SCAN = 10_000, 0xDA
+LUMA = (0.299, 0.587, 0.114)  # of red, green, blue. Source: ITU-R BT.601, as Pillow's mode L
 PADDING = 127  # the grey that the default normalisation turns into zero
 
 # Where the stored rows and columns are seen. Source: Exif 2.32, tag 274, in Pillow's words.
@@ -109,8 +110,9 @@ def header(path: str | Path) -> tuple[tuple[int, int], int]:
 def resize(image: Pixels, size_hw: tuple[int, int], by: Interpolation = "bilinear") -> Pixels:
     """`image` in another size, averaging over what it shrinks (Pillow's BILINEAR or BICUBIC).
 
-    The only resize in boxray: training, evaluation and detection see the same pixels. Detectors
-    use "bilinear", a classifier what it was trained with.
+    The only resize in boxray: training, evaluation and detection see the same pixels, to within
+    one of 256 levels where pictures are augmented, by torch. Detectors use "bilinear", a classifier
+    what it was trained with.
     """
     if image.shape[:2] == size_hw:
         return image

@@ -27,8 +27,8 @@ def batch():
     """Four noisy pictures with one square each."""
     random = np.random.default_rng(0)
     pixels = torch.from_numpy(random.integers(0, 256, (4, 3, SIDE, SIDE), dtype=np.uint8))
-    box = torch.tensor([[16.0, 16.0, 48.0, 48.0]])
-    truths = (box, torch.zeros(1, dtype=torch.int64), torch.zeros(0, 4))
+    box = np.array([[16, 16, 48, 48]], np.float32)
+    truths = (box, np.zeros(1, np.int64), np.zeros((0, 4), np.float32))
     return pixels, [truths] * 4, []
 
 

@@ -83,6 +83,29 @@ def test_weights_laid_out_for_speed_are_kept(tmp_path):
     assert torch.equal(weight, checkpoints.read(tmp_path / LAST).tensors["network.w"])
 
 
+def test_a_fused_optimiser_goes_on_with_weights_laid_out_for_speed(tmp_path):
+    def stepped(network: nn.Module, optimizer: torch.optim.Optimizer, steps: int) -> None:
+        for number in range(steps):
+            torch.manual_seed(number)
+            network(torch.randn(2, 3, 8, 8)).square().sum().backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+    def begun() -> tuple[nn.Module, nn.Module, torch.optim.Optimizer]:
+        torch.manual_seed(0)
+        network = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
+        return network, nn.Conv2d(3, 4, 3), torch.optim.AdamW(network.parameters(), fused=True)
+
+    whole, average, optimizer = begun()
+    stepped(whole, optimizer, 3)
+    checkpoints.write(tmp_path / LAST, checkpoints.pack(whole, average, optimizer, state(3)))
+    resumed, other, again = begun()
+    checkpoints.unpack(checkpoints.read(tmp_path / LAST), resumed, other, again)
+    for network, moments in ((whole, optimizer), (resumed, again)):
+        stepped(network, moments, 2)
+    assert torch.equal(whole.weight, resumed.weight)
+
+
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
     with pytest.raises(ModelError, match="does not fit this network"):
         checkpoints.unpack(checkpoint(), *parts(width=6))

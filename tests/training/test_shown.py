@@ -11,7 +11,7 @@ from PIL import Image
 from boxray.errors import ImageError
 from boxray.recipes.recipe import blueprint
 from boxray.records import Sample, Truths
-from boxray.training.pictures import TrainingPictures
+from boxray.training.pictures import TrainingPictures, collate
 from boxray.training.schedule import Schedule
 from boxray.training.shown import in_training, in_use
 
@@ -53,9 +53,9 @@ def test_it_is_what_the_loader_shows(samples, recipe, seed):
     loader = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 10**8)
     schedule = Schedule(recipe.optimisation, recipe.canvas_hw, 32, 5, 1, seed, 0.5)
     order = schedule.order(0, 0, 0, 0.7)
-    pixels, (boxes, labels, ignored), _ = loader[order]
+    pixels, [(boxes, labels, ignored)], _ = collate([loader[order]])
     assert [samples[which].path for which in order.pictures] == [s.path for s in shown.samples]
-    np.testing.assert_array_equal(pixels.permute(1, 2, 0), shown.seen.image)
+    np.testing.assert_array_equal(pixels[0].permute(1, 2, 0), shown.seen.image)
     np.testing.assert_array_equal(boxes, shown.seen.boxes[~shown.seen.ignored])
     np.testing.assert_array_equal(ignored, shown.seen.boxes[shown.seen.ignored])
     # the fifth part of a number is the picture, the rest the label

@@ -132,7 +132,8 @@ def test_patience_ends_a_training_that_does_not_get_better(pictures, tmp_path, m
 
 
 def test_a_batch_in_portions_is_the_same_batch():
-    truths = [(torch.zeros(0, 4), torch.zeros(0), torch.zeros(0, 4))] * 5
+    none = np.zeros((0, 4), np.float32)
+    truths = [(none, np.zeros(0, np.int64), none)] * 5
     batch = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 3, 1, 1), truths, ["grey"]
     parts = list(portions(batch, 2))
     assert [3, 2] == [len(part[1]) for part, _ in parts]

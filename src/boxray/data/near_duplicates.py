@@ -14,14 +14,13 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from boxray.errors import ImageError
-from boxray.images import Pixels, load, resize
+from boxray.images import LUMA, Pixels, load, resize
 
 BITS = 64
 # Of 64 bits. Among the 1.1 million pairs of 1,500 different photos of VOC 2007 the nearest two
 # differ in 12; the same photo in JPEG quality 30, or at half its size, differs in at most 2.
 MOST_DIFFERENT = 8
 _SIDE, _KEPT = 32, 8  # pixels; the lowest frequencies, across and down
-_GREY = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601, as Pillow's mode L
 _BLOCK = 2048  # pictures compared at a time with as many others; 16 MB
 
 
@@ -40,7 +39,7 @@ def perceptual_hash(image: Pixels) -> Bool[np.ndarray, "64"]:
     Source: Zauner 2010, "Implementation and Benchmarking of Perceptual Image Hash Functions",
     section 3.2.1 (pHash): 32x32 grey, DCT, the 8x8 lowest frequencies against their median.
     """
-    grey = resize(image, (_SIDE, _SIDE)) @ _GREY
+    grey = resize(image, (_SIDE, _SIDE)) @ np.array(LUMA)
     frequencies = (_DCT @ grey @ _DCT.T).ravel().round(6)  # a plain picture has exact zeros
     stronger: np.ndarray = frequencies > np.median(frequencies)
     return stronger

@@ -74,14 +74,23 @@ def unpack(
     for name, tensor in checkpoint.part("optimizer.").items():
         number, _, key = name.partition(".")
         moments.setdefault(int(number), {})[key] = tensor
-    _require_fit(moments, optimizer)
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": moments, "param_groups": groups})
-
-
-def _require_fit(moments: dict[int, Tensors], optimizer: torch.optim.Optimizer) -> None:
-    """Moments are kept by their weight's number: in another order they would be another's."""
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
+    _require_fit(moments, weights)
+    state = {
+        number: {name: _laid_out(moment, weights[number]) for name, moment in kept.items()}
+        for number, kept in moments.items()
+    }
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})
+
+
+def _laid_out(moment: Tensor, weight: Tensor) -> Tensor:
+    """A moment as its weight lies in memory, which is how a fused optimiser goes through both."""
+    return moment if moment.ndim == 0 else torch.empty_like(weight).detach().copy_(moment)
+
+
+def _require_fit(moments: dict[int, Tensors], weights: list[Tensor]) -> None:
+    """Moments are kept by their weight's number: in another order they would be another's."""
     fits = max(moments, default=-1) < len(weights) and all(
         moment.ndim == 0 or moment.shape == weights[number].shape
         for number, kept in moments.items()

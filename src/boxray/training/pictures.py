@@ -13,7 +13,7 @@ from types import FrameType
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
@@ -29,9 +29,10 @@ CACHE_SHARE = 0.4  # of the memory that is free at the start
 GRACE_S = 15.0  # that a worker lives on after it was told to end, for the training to end well
 LARGER_THAN_CANVAS = 1.25  # how much finer than the canvas pictures are kept, for zooming in
 
-TruthTensors = tuple[Tensor, Tensor, Tensor]  # boxes, labels, ignored boxes
-Item = tuple[Tensor, TruthTensors, list[str]]  # canvas, truths, what was wrong with pictures
-Batch = tuple[UInt8[Tensor, "n 3 h w"], list[TruthTensors], list[str]]
+# Boxes, labels, ignored boxes. Arrays, since each tensor takes its own socket between processes.
+TruthArrays = tuple[Float[np.ndarray, "_ 4"], Int[np.ndarray, "_"], Float[np.ndarray, "_ 4"]]
+Item = tuple[Picture, list[str]]  # what the network sees, and what was wrong with pictures
+Batch = tuple[UInt8[Tensor, "n 3 h w"], list[TruthArrays], list[str]]
 
 
 @dataclass
@@ -49,10 +50,6 @@ class TrainingPictures(TorchDataset[Item]):
     _cache: dict[int, Picture] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, order: Order) -> Item:
-        seen, complaints = self.seen(order)
-        return torch.from_numpy(seen.image).permute(2, 0, 1), truths_of(seen), complaints
-
-    def seen(self, order: Order) -> tuple[Picture, list[str]]:
         """What the network sees, and what was wrong with pictures."""
         random = np.random.default_rng((*order.seed, 2))
         complaints: list[str] = []
@@ -97,36 +94,28 @@ def readable_picture(sample: Sample, canvas_hw: tuple[int, int]) -> tuple[Pictur
 
 def letterboxed(pictures: Sequence[Picture], size_hw: tuple[int, int]) -> Batch:
     """Pictures as one batch, as the detector sees them: not augmented."""
-    seen = [letterbox(picture, size_hw)[0] for picture in pictures]
+    return collate([(letterbox(picture, size_hw)[0], []) for picture in pictures])
+
+
+def collate(items: Sequence[Item]) -> Batch:
+    """Canvases of one size as one tensor, its colours innermost in memory; truths stay a list."""
+    canvases = torch.from_numpy(np.stack([seen.image for seen, _ in items]))
     return (
-        torch.from_numpy(np.stack([one.image for one in seen])).permute(0, 3, 1, 2),
-        [truths_of(one) for one in seen],
-        [],
+        canvases.permute(0, 3, 1, 2),
+        [truths_of(seen) for seen, _ in items],
+        [complaint for _, complaints in items for complaint in complaints],
     )
 
 
-def truths_of(seen: Picture) -> TruthTensors:
+def truths_of(seen: Picture) -> TruthArrays:
     """What is taught of a picture as the network sees it, as the loader hands it on."""
     taught = ~seen.ignored
-    return (
-        torch.from_numpy(seen.boxes[taught]),
-        torch.from_numpy(seen.labels[taught]),
-        torch.from_numpy(seen.boxes[seen.ignored]),
-    )
+    return seen.boxes[taught], seen.labels[taught], seen.boxes[seen.ignored]
 
 
-def collate(items: list[Item]) -> Batch:
-    """Canvases of one size as one array; truths stay a list."""
-    return (
-        torch.stack([image for image, _, _ in items]),
-        [truths for _, truths, _ in items],
-        [complaint for _, _, complaints in items for complaint in complaints],
-    )
-
-
-def targets_of(truths: TruthTensors, device: torch.device) -> Targets:
-    """The loader's plain tensors as the record that assignment takes."""
-    boxes, labels, ignored = (part.to(device) for part in truths)
+def targets_of(truths: TruthArrays, device: torch.device) -> Targets:
+    """The loader's plain arrays as the record that assignment takes."""
+    boxes, labels, ignored = (torch.from_numpy(part).to(device) for part in truths)
     return Targets(boxes=boxes.float(), labels=labels, ignored=ignored.float())
 
 

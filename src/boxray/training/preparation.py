@@ -15,7 +15,6 @@ import numpy as np
 import torch
 
 from boxray import data, recipes
-from boxray.boxes import like
 from boxray.data import Dataset
 from boxray.engines.pytorch import normalise
 from boxray.errors import FormatError, SettingError
@@ -234,8 +233,8 @@ def time_step(recipe: Recipe, batch: int, precision: str) -> float:
     fabric = fabric_of("cpu", precision)
     network = fabric.setup_module(copied)
     pixels = torch.full((batch, 3, *recipe.canvas_hw), 127, dtype=torch.uint8)
-    box = like(np.array([[0.2, 0.2, 0.8, 0.8]], np.float32), torch.zeros(1)) * recipe.canvas_hw[0]
-    truths = (box, torch.zeros(1, dtype=torch.int64), torch.zeros(0, 4))
+    box = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32) * recipe.canvas_hw[0]
+    truths = (box, np.zeros(1, np.int64), np.zeros((0, 4), np.float32))
     targets = [targets_of(truths, torch.device("cpu"))] * batch
     fastest = float("inf")
     for _ in range(TIMED_STEPS):

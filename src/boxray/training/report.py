@@ -161,9 +161,7 @@ def _first(training: Training) -> blocks.Gallery:
     shots = []
     for number, (canvas, (boxes, labels, _)) in enumerate(zip(pixels, truths, strict=True)):
         image = np.ascontiguousarray(canvas.permute(1, 2, 0).numpy())
-        outlines = tuple(
-            gallery.outline(boxes.numpy(), labels.numpy(), i, classes) for i in range(len(labels))
-        )
+        outlines = tuple(gallery.outline(boxes, labels, i, classes) for i in range(len(labels)))
         title = f"canvas {number + 1}, {image.shape[1]} x {image.shape[0]} pixels"
         shots.append(blocks.Shot(title, address(image, gallery.SIDE), image.shape[:2], outlines))
     return blocks.Gallery(tuple(shots))

@@ -56,7 +56,7 @@ def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
     order = schedule.order(0, step=0, place=0, progress=full)
     shown = [samples[place] for place in order.pictures]  # one may stand there twice
     loader = TrainingPictures(_numbered(shown), recipe.canvas_hw, recipe.augmentation, 0)
-    seen, complaints = loader.seen(Order(tuple(range(len(shown))), order.size_hw, order.seed))
+    seen, complaints = loader[Order(tuple(range(len(shown))), order.size_hw, order.seed)]
     if complaints:
         raise ImageError(f"{complaints[0]} To show another mosaic, change --seed.")
     return Shown(seen, tuple(shown))
