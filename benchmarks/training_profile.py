@@ -91,7 +91,7 @@ def decoded(training: Any) -> tuple[Any, float]:
     pictures = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 8 * 2**30)
     began = time.process_time()
     for place in range(len(samples)):
-        pictures._picture(place, [])
+        pictures.picture(place, [])
     return pictures, (time.process_time() - began) / len(samples)
 
 

@@ -22,8 +22,7 @@ from boxray.preflight.findings import Said, Subject
 from boxray.records import Sample
 from boxray.training.objective import losses
 from boxray.training.pictures import Batch, letterboxed, readable_picture, targets_of
-from boxray.training.starting import learner_of
-from boxray.training.step import Learner
+from boxray.training.step import Learner, learner_of
 from boxray.training.validation import validate
 
 AGREES = 3.0  # times: how far an initial loss may be from the expected one

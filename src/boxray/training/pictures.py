@@ -53,10 +53,11 @@ class TrainingPictures(TorchDataset[Item]):
         """What the network sees, and what was wrong with pictures."""
         random = np.random.default_rng((*order.seed, 2))
         complaints: list[str] = []
-        pictures = [self._picture(index, complaints) for index in order.pictures]
+        pictures = [self.picture(index, complaints) for index in order.pictures]
         return augment(pictures, order.size_hw, self.augmentation, random), complaints
 
-    def _picture(self, index: int, complaints: list[str]) -> Picture:
+    def picture(self, index: int, complaints: list[str]) -> Picture:
+        """The picture of that number, decoded; what is wrong with it joins the complaints."""
         if index in self._cache:
             return self._cache[index]
         picture, complaint = readable_picture(self.samples[index], self.canvas_hw)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import copy
 import os
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,16 +14,15 @@ import torch
 
 from boxray import data, recipes
 from boxray.data import Dataset
-from boxray.engines.pytorch import normalise
 from boxray.errors import FormatError, SettingError
 from boxray.ledger import Resolved
 from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
-from boxray.training.arithmetic import fabric_of, precision_of
+from boxray.training.arithmetic import precision_of
+from boxray.training.forecast import costs_of
 from boxray.training.memory import bytes_per_picture, portions_for
-from boxray.training.objective import losses
-from boxray.training.pictures import box_sizes, free_memory_bytes, targets_of
+from boxray.training.pictures import box_sizes, free_memory_bytes
 from boxray.training.settings import (
     TrainSettings,
     default_batch,
@@ -41,10 +38,6 @@ COARSEST = 32  # pixels; the sides of every canvas are multiples of it
 NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
 MOST_VALIDATIONS = 12
 VALIDATION_SHARE = 0.1  # of the training's time
-FORWARD_SHARE = 0.35  # of a training step that a forward pass alone takes
-TIMED_STEPS = 3
-EXPORT_S = 5.0  # seconds to write checkpoint and model at the end
-JUDGED = 60  # validation pictures that the report looks at, two forward passes' worth each
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,9 @@ class Prepared:
     start: the model whose weights the network is to be filled with, None where it keeps its own.
     read: both parts as they were read, with the pictures that nobody annotated, which `train` and
     `val` are without.
-    estimate_s: how long it will take, validation included; closing_s: the part of it after the
-    last step, for the last validation and the export.
+    estimate_s: how long it will take, to its very end; closing_s: the part of it after the last
+    step, for the last validation, the export and the report; busy: it was estimated while other
+    programs took much of the processor.
     """
 
     recipe: Recipe
@@ -66,6 +60,7 @@ class Prepared:
     resolved: Resolved
     estimate_s: float
     closing_s: float
+    busy: bool
 
     @property
     def total_steps(self) -> int:
@@ -135,22 +130,21 @@ def _estimated(
     train, val = map(_labelled, read)
     needed = bytes_per_picture(recipe)
     derived["accumulate"] = portions_for(derived["batch"], needed, free_memory_bytes())
-    portions = settings.accumulate or derived["accumulate"]
-    step_s = time_step(recipe, -(-derived["batch"] // portions), derived["precision"]) * portions
+    values = resolve(settings, derived).values
+    apart = 0 < values["workers"] <= _processors() - values["threads"]
+    costs = costs_of(recipe, values, train, val, apart=apart)
     if settings.minutes is not None:
         training_s = settings.minutes * 60
     else:
-        epochs = settings.epochs if settings.epochs is not None else derived["epochs"]
-        training_s = epochs * len(train.samples) / derived["batch"] * step_s * _mean_cost(recipe)
-    val_s = len(val.samples) * step_s / derived["batch"] * FORWARD_SHARE * 1.5 + 0.2
+        training_s = costs.training_s(recipe, values, len(train.samples))
+    val_s, closing_s = costs.validation_s(len(val.samples)), costs.closing_s(len(val.samples))
     affordable = int(training_s * VALIDATION_SHARE / val_s)
     derived["validations"] = min(MOST_VALIDATIONS, max(1, affordable))
     resolved = resolve(settings, derived)
-    validating_s = resolved.values["validations"] * val_s if settings.minutes is None else 0.0
-    report_s = min(JUDGED, len(val.samples)) * step_s / derived["batch"] * FORWARD_SHARE * 2
-    closing_s = val_s + report_s + EXPORT_S
-    expected_s = training_s + validating_s
-    return Prepared(recipe, start, train, val, read, resolved, expected_s, closing_s)
+    expected_s = training_s
+    if settings.minutes is None:
+        expected_s += (resolved.values["validations"] - 1) * val_s + closing_s
+    return Prepared(recipe, start, train, val, read, resolved, expected_s, closing_s, costs.busy)
 
 
 def read_data(
@@ -225,33 +219,6 @@ def canvas_of(dataset: Dataset, size: int) -> tuple[int, int]:
     needed = [np.quantile(side / long_side, NEARLY_ALL) * size for side in (heights, widths)]
     height, width = (int(np.ceil(side / COARSEST) * COARSEST) for side in needed)
     return height, width
-
-
-def time_step(recipe: Recipe, batch: int, precision: str) -> float:
-    """Seconds of one training step at full size, measured on a copy of the network."""
-    copied = copy.deepcopy(recipe.network).to(memory_format=torch.channels_last).train()
-    fabric = fabric_of("cpu", precision)
-    network = fabric.setup_module(copied)
-    pixels = torch.full((batch, 3, *recipe.canvas_hw), 127, dtype=torch.uint8)
-    box = np.array([[0.2, 0.2, 0.8, 0.8]], np.float32) * recipe.canvas_hw[0]
-    truths = (box, np.zeros(1, np.int64), np.zeros((0, 4), np.float32))
-    targets = [targets_of(truths, torch.device("cpu"))] * batch
-    fastest = float("inf")
-    for _ in range(TIMED_STEPS):
-        start = time.perf_counter()
-        image = normalise(pixels, recipe.mean, recipe.std)
-        terms = losses(recipe, network, image, targets).values()
-        fabric.backward(torch.stack(list(terms)).sum())
-        network.zero_grad()
-        fastest = min(fastest, time.perf_counter() - start)
-    return fastest * 1.1  # the optimiser, the average and the pictures come on top
-
-
-def _mean_cost(recipe: Recipe) -> float:
-    """Cost of an average step against one at full size: work grows with the canvas's area."""
-    sizes = recipe.optimisation.sizes
-    ends = [start for start, _ in sizes[1:]] + [1.0]
-    return sum((end - start) * side**2 for (start, side), end in zip(sizes, ends, strict=True))
 
 
 def class_counts(dataset: Dataset) -> dict[str, int]:

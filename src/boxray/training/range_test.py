@@ -22,7 +22,7 @@ from boxray.training.loop import schedule_of
 from boxray.training.pictures import CACHE_SHARE, TrainingPictures, collate, free_memory_bytes
 from boxray.training.preparation import Prepared
 from boxray.training.schedule import Clock
-from boxray.training.starting import learner_of
+from boxray.training.step import learner_of
 
 LOWEST, HIGHEST = 1e-5, 1.0
 STEPS = 80

@@ -28,8 +28,8 @@ from boxray.ledger import REPORT
 from boxray.metrics.confusion import confusion
 from boxray.page import blocks, data_uri
 from boxray.records import Detections, Sample
+from boxray.training.forecast import JUDGED
 from boxray.training.loop import Training, loader_of
-from boxray.training.preparation import JUDGED
 from boxray.training.run_folder import CURVES
 
 CLASSES_IN_TABLE = 30

@@ -2,30 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from boxray.errors import SettingError
 from boxray.ledger import REPORT, SETTINGS, Resolved, read_resolved
-from boxray.recipes.recipe import Recipe
 from boxray.training import checkpoints
-from boxray.training.arithmetic import fabric_of
 from boxray.training.ignored import refuse_ignored
 from boxray.training.listeners import Listener, opened
 from boxray.training.loop import Training, TrainResult, run_to_the_end
-from boxray.training.optimiser import adamw
 from boxray.training.preparation import Prepared, prepare
 from boxray.training.report import write_report
 from boxray.training.run_folder import RunFolder
 from boxray.training.schedule import Clock
 from boxray.training.settings import TrainSettings, request_of
-from boxray.training.step import Learner
+from boxray.training.step import learner_of
 from boxray.training.transfer import start_from
 from boxray.training.validation import validate
 from boxray.training.watching import Signals, Watcher
@@ -195,16 +190,6 @@ def _begin(prepared: Prepared, folder: RunFolder, listeners: Sequence[Listener])
     clock = Clock(prepared.total_steps, budget_s)
     dashboards = [opened(name, folder.path) for name in values["log"]]
     return Training(prepared, folder, learner, clock, [*listeners, *dashboards])
-
-
-def learner_of(recipe: Recipe, values: Mapping[str, Any]) -> Learner:
-    """A recipe's network at its first step. values: of the resolved settings."""
-    fabric = fabric_of(values["device"], values["precision"])
-    network = recipe.network.to(memory_format=torch.channels_last)
-    average = copy.deepcopy(network).to(fabric.device).requires_grad_(False)
-    optimizer = adamw(network, recipe.optimisation, values["learning_rate"])
-    network, optimizer = fabric.setup(network, optimizer)
-    return Learner(recipe, fabric, network, average, optimizer, values["accumulate"])
 
 
 def _restore(training: Training, found: checkpoints.Checkpoint, *, extended: bool) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from lightning_fabric import Fabric
@@ -12,6 +14,8 @@ from torch import nn
 from boxray.engines.pytorch import normalise
 from boxray.recipes.recipe import Recipe
 from boxray.training import objective
+from boxray.training.arithmetic import fabric_of
+from boxray.training.optimiser import adamw
 from boxray.training.pictures import Batch, targets_of
 
 
@@ -68,6 +72,16 @@ class Learner:
         )
         floats = [(a, b) for a, b in pairs if a.is_floating_point()]
         torch._foreach_lerp_([a for a, _ in floats], [b for _, b in floats], 1 / memory)
+
+
+def learner_of(recipe: Recipe, values: Mapping[str, Any]) -> Learner:
+    """A recipe's network at its first step. values: of the resolved settings."""
+    fabric = fabric_of(values["device"], values["precision"])
+    network = recipe.network.to(memory_format=torch.channels_last)
+    average = copy.deepcopy(network).to(fabric.device).requires_grad_(False)
+    optimizer = adamw(network, recipe.optimisation, values["learning_rate"])
+    network, optimizer = fabric.setup(network, optimizer)
+    return Learner(recipe, fabric, network, average, optimizer, values["accumulate"])
 
 
 def portions(batch: Batch, count: int) -> Iterator[tuple[Batch, float]]:

@@ -105,9 +105,10 @@ class Watcher:
             if values["minutes"] is not None
             else f"{values['epochs']:g} epochs, {clock.total_steps} steps"
         )
+        others = ", if other programs stay as busy as now" if prepared.busy else ""
         self.say(
             f"  {length} of {values['batch']} images at {values['size']} px, "
-            f"{values['threads']} threads; expected to end at {end}, in {span(left_s)}."
+            f"{values['threads']} threads; expected to end at {end}, in {span(left_s)}{others}."
         )
 
     def __enter__(self) -> Watcher:
