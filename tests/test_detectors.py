@@ -36,6 +36,9 @@ class Saying:
     def encode(self, boxes, rows, size_hw):
         raise NotImplementedError
 
+    def where(self, raw, row):
+        raise NotImplementedError
+
     def trace(self, raw, row, label=0):
         raise NotImplementedError
 

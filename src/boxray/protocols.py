@@ -40,6 +40,9 @@ class Coder(Protocol):
     def decode(self, raw: Raw, score_floor: float = 0.0) -> Candidates:
         """Everything the raw output of one image means with a score of at least `score_floor`."""
 
+    def where(self, raw: Raw, row: int) -> dict[str, Any]:
+        """Where a row of the raw output stands: `Trace.where`, without reading what it said."""
+
     def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """Where a row of the raw output stands, what it said, and what that means.
 
@@ -56,6 +59,9 @@ class Explaining(Protocol):
 
     def decode(self, raw: Any, score_floor: float = 0.0) -> Candidates:
         """Every (row, class) of one image with a score of at least `score_floor`."""
+
+    def where(self, raw: Any, row: int) -> dict[str, Any]:
+        """Where a row stands, in words that JSON can say."""
 
     def trace(self, raw: Any, row: int, label: int = 0) -> Trace:
         """Where a row stands, what it said, and the box of class `label` that it means."""

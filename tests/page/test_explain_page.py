@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from boxray import explain
-from boxray.explain.misses import verdict
+from boxray.explain.misses import verdicts
 from boxray.explain.target import targets_of
 from boxray.verbs import explain_page
 from contracts.families import CLASSES, FAMILIES, IMAGE, two
@@ -124,10 +124,11 @@ def test_a_lost_object_names_its_killer_and_the_way_out(browser, tmp_path):
     helped = 0
     for seed in (0, 6, 11, 15):
         decision, targets = asked(seed)
-        lost = [i for i in range(len(targets)) if verdict(decision, targets, i).killer]
+        told = verdicts(decision, targets)
+        lost = [which for which, one in enumerate(told) if one.killer]
         shown, complaints = opened(browser, tmp_path, decision, targets)
         for which in lost:
-            one = verdict(decision, targets, which)
+            one = told[which]
             shown.locator("#truths button").nth(which).click()
             text = shown.locator("#answer").inner_text()
             assert f"Lost at {one.killer}" in text
@@ -195,8 +196,7 @@ def test_two_stages_are_told_through_the_proposals(browser, tmp_path):
             (origin,) = explain.of_detection(decision, number).origins
             assert "Its proposal" in text
             assert f"score {origin.proposal.score:.4f}" in text
-        for which in range(len(targets)):
-            wanted = verdict(decision, targets, which)
+        for which, wanted in enumerate(verdicts(decision, targets)):
             shown.locator("#truths button").nth(which).click()
             text = shown.locator("#answer").inner_text()
             for stage in wanted.stages:

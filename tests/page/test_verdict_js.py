@@ -11,7 +11,7 @@ from boxray import explain
 from boxray import page as pages
 from boxray.explain import misses
 from boxray.explain.decision import Decision
-from boxray.explain.misses import verdict
+from boxray.explain.misses import verdicts
 from boxray.explain.packing import packed, why_fixed
 from boxray.explain.stages import PROPOSAL_STAGES, STAGES
 from boxray.explain.target import targets_of
@@ -131,8 +131,7 @@ def test_lives_and_verdicts_are_pythons_at_every_setting(family, monkeypatch):
             for number, told_life in enumerate(answer["lives"]):
                 assert_same_life(explain.of_detection(turn, number), told_life, scores)
             assert len(turn.places) == len(answer["lives"])
-            for which, told_verdict in enumerate(answer["truths"]):
-                one = verdict(turn, targets, which)
+            for one, told_verdict in zip(verdicts(turn, targets), answer["truths"], strict=True):
                 assert_same_verdict(one, told_verdict, scores)
                 killers.add(one.killer)
             for (x, y), told_point in zip(points, answer["points"], strict=True):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -158,25 +159,29 @@ class AnchorDeltas:
             group=like(anchors.level, numbers)[rows],
         )
 
+    def where(self, raw: Raw, row: int) -> dict[str, Any]:
+        """Level, cell (column, row) and anchor of a row."""
+        anchors = self.anchors(self.canvas_hw(raw))
+        level, start = int(anchors.level[row]), anchors.boxes[row]
+        within = row - int(np.searchsorted(anchors.level, level))
+        line, column = divmod(within // len(self.priors[level]), raw[level].shape[-1])
+        return {
+            "level": level,
+            "stride": self.strides[level],
+            "cell": [column, line],
+            "prior": (start[2:] - start[:2]).tolist(),
+        }
+
     def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """Level, cell and anchor of a row, the numbers it said, and the equations with them."""
         del label  # every class has the same box
         size_hw = self.canvas_hw(raw)
         anchors = self.anchors(size_hw)
         numbers = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
-        level = int(anchors.level[row])
-        within = row - int(np.searchsorted(anchors.level, level))
-        line, column = divmod(within // len(self.priors[level]), raw[level].shape[-1])
         start = anchors.boxes[[row]]
         box = moved(numbers[:, :4], start, self.weights)
-        prior = (start[0, 2:] - start[0, :2]).tolist()
         return Trace(
-            where={
-                "level": level,
-                "stride": self.strides[level],
-                "cell": [column, line],
-                "prior": prior,
-            },
+            where=self.where(raw, row),
             start=tuple(start[0].tolist()),
             box=tuple(clip(box, size_hw)[0].tolist()),
             raw=dict(zip(("tx", "ty", "tw", "th"), numbers[0, :4].tolist(), strict=True)),
@@ -290,6 +295,11 @@ class PlacedProposalDeltas:
         rows, labels = rows[large], labels[large]
         return Candidates(boxes[large], labels, scores[rows, labels], row=rows, group=labels)
 
+    def where(self, numbers: Float[Array, "k numbers"], row: int) -> dict[str, Any]:
+        """The proposal of a row."""
+        del numbers  # that there is one row per proposal is known
+        return {"proposal": row}
+
     def trace(self, numbers: Float[Array, "k numbers"], row: int, label: int = 0) -> Trace:
         """The proposal of a row, and what was said of it as an object of class `label`.
 
@@ -301,7 +311,7 @@ class PlacedProposalDeltas:
         background, *others = logits[0].tolist()
         numbers_by_name = zip(("tx", "ty", "tw", "th"), said[0].tolist(), strict=True)
         return Trace(
-            where={"proposal": row},
+            where=self.where(numbers, row),
             start=tuple(start[0].tolist()),
             box=tuple(clip(box, self.size_hw)[0].tolist()),
             raw={**dict(numbers_by_name), "background": background},

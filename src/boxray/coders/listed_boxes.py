@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Float32, Int
@@ -63,6 +64,10 @@ class ListedBoxes:
         none = 0 * rows
         return Candidates(numbers[rows, :4], none, scores[rows], row=rows, group=none)
 
+    def where(self, raw: Raw, row: int) -> dict[str, Any]:
+        """The box's place in the list, counted from 0."""
+        return {"level": 0, "proposal": row, "of": raw[0].shape[-2]}
+
     def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """The box's place in the list, counted from 0, and its score."""
         del label  # there is one class
@@ -70,7 +75,7 @@ class ListedBoxes:
         x0, y0, x1, y1, logit = numbers.tolist()
         edges = (x0, y0, x1, y1)
         return Trace(
-            where={"level": 0, "proposal": row, "of": raw[0].shape[-2]},
+            where=self.where(raw, row),
             start=edges,
             box=edges,
             raw={"x0": x0, "y0": y0, "x1": x1, "y1": y1},

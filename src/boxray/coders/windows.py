@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -116,23 +117,30 @@ class WindowCoder:
             group=like(levels, logits)[rows],
         )
 
-    def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
-        """Level and place of a window, the classifier's logits, and the classes' scores."""
-        del label  # every class has the same box
+    def where(self, raw: Raw, row: int) -> dict[str, Any]:
+        """Level and size of a window, and its place (column, row) in steps from the corner."""
         counts = _counts_of(raw)
-        boxes, levels = self.windows(counts)
+        levels = self.windows(counts)[1]
         level = int(levels[row])
         line, column = divmod(row - int(np.searchsorted(levels, level)), counts[level][1])
         (tall, wide), (down, across) = self.sizes[level], self.steps[level]
-        box = tuple(boxes[row].tolist())
+        return {
+            "level": level,
+            "window": [wide, tall],
+            "step": [across, down],
+            "place": [column, line],
+        }
+
+    def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
+        """Level and place of a window, the classifier's logits, and the classes' scores."""
+        del label  # every class has the same box
+        where = self.where(raw, row)
+        (wide, tall), (across, down) = where["window"], where["step"]
+        column, line = where["place"]
+        box = tuple(self.windows(_counts_of(raw))[0][row].tolist())
         logits = np.asarray(self.flatten(raw)[row : row + 1], np.float32)
         return Trace(
-            where={
-                "level": level,
-                "window": [wide, tall],
-                "step": [across, down],
-                "place": [column, line],
-            },
+            where=where,
             start=box,
             box=box,
             raw={},

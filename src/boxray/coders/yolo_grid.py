@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -139,11 +140,17 @@ class YoloGrid:
         A centre beyond the cell's reach is encoded as the nearest point within it, and a size
         beyond exp(±largest_log_scale) of the prior as that bound.
         """
-        lib = namespace(boxes)
-        grid = self.grid(size_hw)
-        cell, stride, prior = self.places(grid, boxes)
-        cell, stride, prior = cell[rows], stride[rows], prior[rows]
-        target = centre_size(boxes)
+        cell, stride, prior = self.places(self.grid(size_hw), boxes)
+        return self._encode(boxes, cell[rows], stride[rows], prior[rows])
+
+    def _encode(
+        self,
+        boxes: Float[Array, "#n 4"],
+        cell: Float[Array, "n 2"],
+        stride: Float[Array, "n"],
+        prior: Float[Array, "n 2"],
+    ) -> Float[Array, "n 4"]:
+        lib, target = namespace(boxes), centre_size(boxes)
         reach = target[:, :2] / stride[:, None] - cell + (self.stretch - 1) / 2
         share = lib.clip(reach / self.stretch, EDGE, 1 - EDGE)
         most = math.exp(self.largest_log_scale)
@@ -174,6 +181,16 @@ class YoloGrid:
             group=like(grid.level, numbers)[rows],
         )
 
+    def where(self, raw: Raw, row: int) -> dict[str, Any]:
+        """Level, cell (column, row) and prior of a row."""
+        grid = self.grid(self._canvas_hw(raw))
+        return {
+            "level": int(grid.level[row]),
+            "stride": int(grid.stride[row]),
+            "cell": grid.cell[row].astype(int).tolist(),
+            "prior": grid.prior[row].tolist(),
+        }
+
     def trace(self, raw: Raw, row: int, label: int = 0) -> Trace:
         """Level, cell and prior of a row, the numbers it said, and the equations with them."""
         del label  # every class has the same box
@@ -183,12 +200,7 @@ class YoloGrid:
         (start,) = self._starts(cell, stride, prior).tolist()
         box = self.boxes(numbers[:, :4], cell, stride, prior)
         return Trace(
-            where={
-                "level": int(grid.level[row]),
-                "stride": int(stride[0]),
-                "cell": cell[0].astype(int).tolist(),
-                "prior": prior[0].tolist(),
-            },
+            where=self.where(raw, row),
             start=tuple(start),
             box=tuple(box[0].tolist()),
             raw=dict(zip(("tx", "ty", "tw", "th", "to"), numbers[0, :5].tolist(), strict=True)),
@@ -237,11 +249,10 @@ class YoloGrid:
 
     def nearest(self, box: Float[Array, "4"], raw: Raw) -> Float[Array, "rows 4"]:
         """For every row the box that `encode` would aim at, as `boxes` gives it back."""
-        size_hw = self._canvas_hw(raw)
-        grid = self.grid(size_hw)
-        rows = np.arange(len(grid.level))
-        wanted = np.tile(np.asarray(box, np.float32), (len(rows), 1))
-        return self.boxes(self.encode(wanted, rows, size_hw), grid.cell, grid.stride, grid.prior)
+        grid = self.grid(self._canvas_hw(raw))
+        wanted = np.asarray(box, np.float32)[None]
+        t = self._encode(wanted, grid.cell, grid.stride, grid.prior)
+        return self.boxes(t, grid.cell, grid.stride, grid.prior)
 
     def _canvas_hw(self, raw: Raw) -> tuple[int, int]:
         height, width = raw[0].shape[-2:]

@@ -1,7 +1,7 @@
 """Why this box, and why not that one: read from the record that detection leaves, never guessed.
 
-`decision.Decision` is the record; `origin.life` tells a box, `misses.verdict` an object that was
-looked for. Nothing here decodes, selects or matches by itself.
+`decision.Decision` is the record; `origin.life` tells a box, `misses.verdicts` the objects that
+were looked for. Nothing here decodes, selects or matches by itself.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from boxray.errors import SettingError
 from boxray.explain.decision import Decision
-from boxray.explain.misses import Verdict, verdict
+from boxray.explain.misses import Verdict, verdicts
 from boxray.explain.occlusion import Evidence, Hiding, Looking, occlude
 from boxray.explain.origin import Life, life
 from boxray.explain.target import Target, claims, targets_of
@@ -78,12 +78,11 @@ def at_point(decision: Decision, x: float, y: float) -> Life | Verdict:
     targets = (_point(decision, x, y),)
     place = claims(decision, targets)[0]
     if place < 0:
-        return verdict(decision, targets, 0)
+        return verdicts(decision, targets)[0]
     numbers = [i for i, one in enumerate(decision.places.tolist()) if one == place]
     return life(decision, place, numbers[0] if numbers else None)
 
 
 def of_truths(decision: Decision, truths: Truths, names: Sequence[str]) -> tuple[Verdict, ...]:
     """What became of every truth of the image; `names` are what the truths' labels index."""
-    targets = targets_of(truths, names, decision.classes)
-    return tuple(verdict(decision, targets, which) for which in range(len(targets)))
+    return verdicts(decision, targets_of(truths, names, decision.classes))

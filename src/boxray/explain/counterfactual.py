@@ -8,18 +8,17 @@ until the object is found.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from boxray.boxes import Array, distance_iou, iou
+from boxray.boxes import Array
 from boxray.explain.decision import Decision, Said
-from boxray.explain.target import ENOUGH, Target, claims
+from boxray.explain.question import Question, Trial
+from boxray.explain.target import Target
 from boxray.records import Fate
-from boxray.selection import Thresholds
 
 MOST_TRIED = 60  # values of one threshold; nearest first, so what is left out is far away
 MOST_RIVALS = 60  # candidates whose overlaps with each other are tried
@@ -79,92 +78,40 @@ class Counterfactual:
 def counterfactual(decision: Decision, targets: Sequence[Target], which: int) -> Counterfactual:
     """What change of thresholds would find `targets[which]`."""
     rivals = [i for i, one in enumerate(targets) if one.label == targets[which].label]
-    question = _Question(decision, [targets[i] for i in rivals], rivals.index(which))
-    score = _score_knob(question)
-    overlap = _iou_knob(question, most=2.0)
-    pair = None if score or overlap else _pair(question)
-    return Counterfactual(
-        score_threshold=None if score is None else question.change(score, None),
-        iou_threshold=None if overlap is None else question.change(None, overlap),
-        pair=None if pair is None else question.change(*pair),
+    question = Question(
+        decision=decision,
+        entering=decision.everything.candidates.take(decision.everything.selection.entered),
+        targets=[targets[i] for i in rivals],
+        which=rivals.index(which),
+        thresholds=decision.thresholds,
     )
+    score = _score_change(question)
+    overlap = _iou_change(question)
+    pair = None if score or overlap else _pair_change(question)
+    return Counterfactual(score, overlap, pair)
 
 
-@dataclass(frozen=True)
-class _Question:
-    """A target, those of its class that might claim its detection, and what was decided."""
-
-    decision: Decision
-    targets: Sequence[Target]
-    which: int
-
-    @property
-    def target(self) -> Target:
-        return self.targets[self.which]
-
-    @property
-    def thresholds(self) -> Thresholds:
-        return self.decision.thresholds
-
-    def with_score(self, value: float) -> _Question:
-        changed = replace(self.thresholds, score_threshold=value)
-        return replace(self, decision=self.decision.again(changed))
-
-    def with_iou(self, value: float) -> _Question:
-        if value == self.thresholds.iou_threshold:
-            return self
-        changed = replace(self.thresholds, iou_threshold=value)
-        return replace(self, decision=self._suppressing.again(changed))
-
-    @cached_property
-    def _suppressing(self) -> Decision:
-        """The same without those that no suppression reaches: of proposals nearly all there are."""
-        entered = self.decision.candidates.take(self.decision.selection.entered)
-        return replace(self.decision, candidates=entered)
-
-    def is_found(self) -> bool:
-        boxes = self.decision.shown
-        if not len(boxes) or self.target.overlap(boxes).max() < ENOUGH:
-            return False  # the usual answer, at a fraction of the price
-        return claims(self.decision, self.targets)[self.which] >= 0
-
-    def answering(self, decision: Decision) -> Int[Array, "c"]:
-        """The candidates whose own class and box answer for the target, best first."""
-        found = decision.candidates
-        asked = np.arange(len(found))
-        if self.target.label is not None:
-            asked = np.flatnonzero(found.labels == self.target.label)
-        overlap = self.target.overlap(decision.drawn(asked))
-        there = asked[overlap >= ENOUGH]
-        return np.asarray(there[np.argsort(-found.scores[there], kind="stable")])
-
-    def entered(self) -> Int[Array, "c"]:
-        """The places of those among what entered suppression."""
-        own = self.answering(self.decision)
-        return np.flatnonzero(np.isin(self.decision.selection.entered, own))
-
-    def change(self, score: Knob | None, overlap: Knob | None) -> Change:
-        """What else such a change does."""
-        now, then = self.decision, self
-        size = 0.0
-        if score is not None:
-            then = then.with_score(score.value)
-            size += _moved(score, self.thresholds.score_threshold)
-        if overlap is not None:
-            then = then.with_iou(overlap.value)
-            size += _moved(overlap, self.thresholds.iou_threshold)
-        before, after = now.keys()[now.selection.kept], _kept_keys(then.decision)
-        new = then.decision.selection.kept[~np.isin(after, before)]
-        gone = now.selection.kept[~np.isin(before, after)]
-        return Change(
-            score_threshold=score,
-            iou_threshold=overlap,
-            size=size,
-            appears=len(new),
-            best_to_appear=tuple(then.decision.said(int(one)) for one in new[:MOST_TOLD]),
-            vanishes=len(gone),
-            best_to_vanish=tuple(now.said(int(one)) for one in gone[:MOST_TOLD]),
-        )
+def _change(
+    question: Question, turned: Question, score: Knob | None, overlap: Knob | None
+) -> Change:
+    """What else such a change does; `turned`: the question with the thresholds so changed."""
+    now, then, size = question.decision, turned.then, 0.0
+    if score is not None:
+        size += _moved(score, question.thresholds.score_threshold)
+    if overlap is not None:
+        size += _moved(overlap, question.thresholds.iou_threshold)
+    before, after = _kept_keys(now), _kept_keys(then)
+    new = then.selection.kept[~np.isin(after, before)]
+    gone = now.selection.kept[~np.isin(before, after)]
+    return Change(
+        score_threshold=score,
+        iou_threshold=overlap,
+        size=size,
+        appears=len(new),
+        best_to_appear=then.said(new[:MOST_TOLD]),
+        vanishes=len(gone),
+        best_to_vanish=now.said(gone[:MOST_TOLD]),
+    )
 
 
 def _kept_keys(decision: Decision) -> Int[Array, "k"]:
@@ -175,7 +122,7 @@ def _moved(knob: Knob, now: float) -> float:
     return abs(knob.value - now)
 
 
-def _score_knob(question: _Question) -> Knob | None:
+def _score_change(question: Question) -> Change | None:
     """The change of score_threshold that finds the target, if one does."""
     before = now = question.thresholds.score_threshold
     method = question.thresholds.method
@@ -183,54 +130,59 @@ def _score_knob(question: _Question) -> Knob | None:
     values = _scores_that_matter(question)
     for edge in values[values < now][::-1][:MOST_TRIED].tolist():
         value = edge * (1 - slack)
-        if question.with_score(value).is_found():
+        turned = question.with_score(value)
+        if turned.is_found():
             if method == "fusion":
-                return _tightened(question.with_score, before, value)
-            return Knob(value, _next(edge * (1 + slack), 2.0, values))
+                knob = _tightened(question.with_score, before, value)
+                return _change(question, question.with_score(knob.value), knob, None)
+            knob = Knob(value, _next(edge * (1 + slack), 2.0, values))
+            return _change(question, turned, knob, None)
         before = value
     return None
 
 
-def _scores_that_matter(question: _Question) -> Float[Array, "v"]:
+def _scores_that_matter(question: Question) -> Float[Array, "v"]:
     """The scores at which the target's fate can change, rising.
 
     A candidate is shown from the score that suppression leaves it, whatever worse ones do; only
     where boxes are fused do worse ones matter, too.
     """
-    everything = question.decision.everything
-    selection, found = everything.selection, everything.candidates
+    found, selection = question.entering, question.decision.everything.selection
     if question.thresholds.method == "fusion":
-        touching = question.target.overlap(everything.drawn(selection.entered)) > 0
-        return np.unique(found.scores[selection.entered[touching]])
-    lasting = np.flatnonzero(selection.fate == Fate.KEPT)
-    there = np.intersect1d(question.answering(everything), lasting)
-    return np.unique(found.scores[there] - selection.score_lost[there])
+        touching = question.target.overlap(question.decision.in_image(found.boxes)) > 0
+        return np.unique(found.scores[touching])
+    own = question.own(found)
+    lasting = own[selection.fate[selection.entered[own]] == Fate.KEPT]
+    lost = selection.score_lost[selection.entered[lasting]]
+    return np.unique(found.scores[lasting] - lost)
 
 
-def _iou_knob(question: _Question, most: float) -> Knob | None:
-    """The smallest change of iou_threshold, below `most`, that finds the target, if one does."""
-    if question.thresholds.method in DEAF or not len(question.entered()):
+def _iou_change(question: Question) -> Change | None:
+    """The smallest change of iou_threshold that finds the target, if one does."""
+    if question.thresholds.method in DEAF or not len(question.own(question.entered)):
         return None
-    best = _first(_raised(question), question, most)
+    trial, most = Trial(question), 2.0  # no threshold is so far away
+    best = _first(_raised(question), question, trial, most)
     if best is not None:
         most = _moved(best, question.thresholds.iou_threshold)
-    return _first(_lowered(question, most), question, most) or best
+    best = _first(_lowered(question, most), question, trial, most) or best
+    return None if best is None else _change(question, question.with_iou(best.value), None, best)
 
 
-def _first(values: Iterator[Knob], question: _Question, most: float) -> Knob | None:
+def _first(values: Iterator[Knob], question: Question, trial: Trial, most: float) -> Knob | None:
     """The first value of iou_threshold, less than `most` away, that finds the target."""
     now = before = question.thresholds.iou_threshold
     for knob in islice(values, MOST_TRIED):
         if _moved(knob, now) >= most:
             return None
-        if question.with_iou(knob.value).is_found():
+        if trial.finds(knob.value):
             fused = question.thresholds.method == "fusion"
             return _tightened(question.with_iou, before, knob.value) if fused else knob
         before = knob.value
     return None
 
 
-def _tightened(turned: Callable[[float], _Question], short_of: float, value: float) -> Knob:
+def _tightened(turned: Callable[[float], Question], short_of: float, value: float) -> Knob:
     """The edge between two values, for fused boxes, which anything nearby may move."""
     while True:
         middle = float(np.float32((short_of + value) / 2))
@@ -242,7 +194,7 @@ def _tightened(turned: Callable[[float], _Question], short_of: float, value: flo
             short_of = middle
 
 
-def _raised(question: _Question) -> Iterator[Knob]:
+def _raised(question: Question) -> Iterator[Knob]:
     """Higher values of iou_threshold that spare one pair more, each with the one just short."""
     now = question.thresholds.iou_threshold
     values = _overlaps_that_matter(question, now)
@@ -250,7 +202,7 @@ def _raised(question: _Question) -> Iterator[Knob]:
         yield Knob(value, short_of=_next(value, -1.0, values))
 
 
-def _lowered(question: _Question, most: float) -> Iterator[Knob]:
+def _lowered(question: Question, most: float) -> Iterator[Knob]:
     """Lower values of iou_threshold that part with one pair more, each with the one just short."""
     now = question.thresholds.iou_threshold
     values = _overlaps_that_matter(question, max(now - most, 0.0))
@@ -258,51 +210,52 @@ def _lowered(question: _Question, most: float) -> Iterator[Knob]:
         yield Knob(_next(value, -1.0, values), short_of=value)
 
 
-def _overlaps_that_matter(question: _Question, above: float) -> Float[Array, "v"]:
+def _overlaps_that_matter(question: Question, above: float) -> Float[Array, "v"]:
     """The overlaps on which the target's candidates depend, rising, those up to `above` left out.
 
     A candidate depends on better rivals that overlap it, and these on theirs in turn.
     """
-    decision = question.decision
-    selection = decision.selection
-    boxes = decision.candidates.boxes[selection.entered]
-    own = question.entered()
-    measure = distance_iou if question.thresholds.method == "diou" else iou
+    found = question.entered if question.is_cut else question.competing
+    boxes, own = found.boxes, question.own(found)
     chain, waiting = np.zeros(len(boxes), bool), own
     while len(waiting) and chain.sum() < MOST_RIVALS:
         chain[waiting] = True
-        touching = measure(boxes[waiting], boxes) > above
+        touching = question.overlap(boxes[waiting], boxes) > above
         better = np.arange(len(boxes)) < waiting[:, None]
         waiting = np.flatnonzero((touching & better).any(0) & ~chain)
-    if selection.fate[selection.entered[own]].max() == Fate.OVER_MAX:
+    if question.is_cut and question.then.selection.fate[own].max() == Fate.OVER_MAX:
         chain[:MOST_RIVALS] = True  # what others do decides who is within max_detections
     members = boxes[chain]
-    overlap = measure(members, members)
+    overlap = question.overlap(members, members)
     return np.unique(overlap[np.triu_indices(len(members), 1)])
 
 
-def _pair(question: _Question) -> tuple[Knob, Knob] | None:
+def _pair_change(question: Question) -> Change | None:
     """The smallest change of both thresholds together that finds the target, if one does.
 
     A lower score_threshold lets a candidate in, a higher iou_threshold lets it stay.
     """
     now, now_iou = question.thresholds.score_threshold, question.thresholds.iou_threshold
-    everything = question.decision.everything
-    scores = everything.candidates.scores[question.answering(everything)]
+    scores = question.entering.scores[question.own(question.entering)]
     best, most = None, 2.0
     for score in scores[:MOST_PAIRED].tolist():
         moved = now - score
         if not 0 < moved < most:
             continue
-        overlap = _spared(question.with_score(score))
+        overlap = _spared(question.with_score(score), most - moved)
         if overlap is not None and moved + _moved(overlap, now_iou) < most:
             most = moved + _moved(overlap, now_iou)
             best = Knob(score, _next(score, 2.0, scores)), overlap
     fused = question.thresholds.method == "fusion"
-    return _tightened_pair(question, *best) if best is not None and fused else best
+    if best is not None and fused:
+        best = _tightened_pair(question, *best)
+    if best is None:
+        return None
+    turned = question.with_score(best[0].value).with_iou(best[1].value)
+    return _change(question, turned, *best)
 
 
-def _tightened_pair(question: _Question, score: Knob, overlap: Knob) -> tuple[Knob, Knob] | None:
+def _tightened_pair(question: Question, score: Knob, overlap: Knob) -> tuple[Knob, Knob] | None:
     """The edges of both for fused boxes, None if one moves whenever the other does."""
     now, now_iou = question.thresholds.score_threshold, question.thresholds.iou_threshold
     for _ in range(4):
@@ -315,19 +268,23 @@ def _tightened_pair(question: _Question, score: Knob, overlap: Knob) -> tuple[Kn
     return None
 
 
-def _spared(question: _Question) -> Knob | None:
-    """An edge of iou_threshold above which the target's candidates stay, found by halving."""
-    if question.thresholds.method in DEAF or not len(question.entered()):
+def _spared(question: Question, most: float) -> Knob | None:
+    """An edge of iou_threshold above which the target's candidates stay, found by halving.
+
+    None, too, if surely none is less than `most` away.
+    """
+    if question.thresholds.method in DEAF or not len(question.own(question.entered)):
         return None
     now = question.thresholds.iou_threshold
     values = _overlaps_that_matter(question, now)
     values = values[values > now]
-    if not len(values) or not question.with_iou(float(values[-1])).is_found():
+    trial = Trial(question)
+    if not len(values) or trial.least - now >= most or not trial.finds(float(values[-1])):
         return None
     lost, found = -1, len(values) - 1
     while found - lost > 1:
         middle = (lost + found) // 2
-        if question.with_iou(float(values[middle])).is_found():
+        if trial.finds(float(values[middle])):
             found = middle
         else:
             lost = middle

@@ -90,15 +90,18 @@ class Decision:
         """A number for each candidate that it keeps whatever the thresholds: its row and class."""
         return self.candidates.row * len(self.classes) + self.candidates.labels
 
-    def said(self, candidate: int) -> Said:
-        """One of the candidates, in plain words."""
-        found = self.candidates
-        label = int(found.labels[candidate])
-        return Said(
-            label=self.classes[label],
-            score=float(found.scores[candidate]),
-            box=as_box(self.in_image(found.boxes[[candidate]])[0]),
-            where=dict(self.coder.trace(self.raw, int(found.row[candidate]), label).where),
+    def said(self, which: Int[Array, "c"]) -> tuple[Said, ...]:
+        """These candidates, in plain words."""
+        found = self.candidates.take(which)
+        return tuple(
+            Said(self.classes[label], score, as_box(box), self.coder.where(self.raw, row))
+            for label, score, box, row in zip(
+                found.labels.tolist(),
+                found.scores.tolist(),
+                self.in_image(found.boxes),
+                found.row.tolist(),
+                strict=True,
+            )
         )
 
 

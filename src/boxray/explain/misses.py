@@ -11,9 +11,9 @@ from jaxtyping import Int
 from boxray.boxes import Array
 from boxray.explain.counterfactual import Counterfactual, counterfactual
 from boxray.explain.decision import Box, Decision, Said, as_box
-from boxray.explain.rivals import Rival, rival
-from boxray.explain.stages import PROPOSAL_STAGES, STAGES, here, reached
-from boxray.explain.target import Target, claims
+from boxray.explain.rivals import Rival, beaten_by
+from boxray.explain.stages import PROPOSAL_STAGES, STAGES, Reached, here, reached
+from boxray.explain.target import Target
 
 # what each stage means when it is the one that killed
 KILLERS = {
@@ -76,11 +76,17 @@ class Verdict:
     proposing: Counterfactual | None = None
 
 
-def verdict(decision: Decision, targets: Sequence[Target], which: int) -> Verdict:
-    """What became of `targets[which]`; the others are there because they claim detections, too."""
-    target, far = targets[which], reached(decision, targets, which)
-    killer = far.killer
-    shown = np.flatnonzero(decision.places == claims(decision, targets)[which])
+def verdicts(decision: Decision, targets: Sequence[Target]) -> tuple[Verdict, ...]:
+    """What became of each of these, that claim detections from each other."""
+    return tuple(
+        _verdict(decision, targets, which, far)
+        for which, far in enumerate(reached(decision, targets))
+    )
+
+
+def _verdict(decision: Decision, targets: Sequence[Target], which: int, far: Reached) -> Verdict:
+    target, killer = targets[which], far.killer
+    shown = np.flatnonzero(decision.places == far.place)
     by_thresholds = counterfactual(decision, targets, which) if killer in STAGES[2:] else None
     return Verdict(
         label=target.name,
@@ -106,14 +112,12 @@ def _closest(decision: Decision, target: Target, last: Int[Array, "c"]) -> tuple
     everything = decision.everything
     best = last[np.argsort(-everything.candidates.scores[last], kind="stable")][:MOST_CLOSEST]
     found = here(decision, everything.keys()[best])
-    closest = []
-    for one, candidate in zip(best.tolist(), found.tolist(), strict=True):
-        winner = int(decision.selection.beaten_by[candidate]) if candidate >= 0 else -1
-        said = everything.said(one)
-        overlap = None if target.box is None else float(target.overlap(np.array([said.box]))[0])
-        beaten_by = None
-        if winner >= 0:
-            lost = rival(decision, candidate, winner)
-            beaten_by = replace(lost, candidate=decision.said(winner))
-        closest.append(Closest(said, overlap, beaten_by))
-    return tuple(closest)
+    overlap = target.overlap(everything.drawn(best)).tolist()
+    return tuple(
+        Closest(
+            candidate=said,
+            iou=None if target.box is None else share,
+            beaten_by=None if place < 0 else beaten_by(decision, place),
+        )
+        for said, share, place in zip(everything.said(best), overlap, found.tolist(), strict=True)
+    )

@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from boxray.boxes import Array
 from boxray.errors import SettingError
 from boxray.explain.decision import Decision
-from boxray.explain.misses import MOST_CLOSEST, Closest, verdict
+from boxray.explain.misses import MOST_CLOSEST, Closest, Verdict, verdicts
 from boxray.explain.origin import origin
 from boxray.explain.rivals import FAINTEST
 from boxray.explain.stages import PROPOSAL_STAGES, reachable_rows
@@ -54,7 +54,12 @@ def packed(decision: Decision, targets: Sequence[Target]) -> dict[str, Any]:
         "methods": _methods(decision),
         "table": _columns(decision, table),
         "origins": _origins(decision, table),
-        "targets": [_target(decision, targets, which, table) for which in range(len(targets))],
+        "targets": [
+            _target(decision, target, told, reachable)
+            for target, told, reachable in zip(
+                targets, verdicts(decision, targets), table.reachable, strict=True
+            )
+        ],
         "layers": _layers(decision),
     }
 
@@ -197,13 +202,11 @@ def _short(value: Any) -> Any:
 
 
 def _target(
-    decision: Decision, targets: Sequence[Target], which: int, table: _Table
+    decision: Decision, target: Target, told: Verdict, reachable: Bool[Array, "rows"]
 ) -> dict[str, Any]:
     """One object: what page/verdict.js needs to know, and what change would have found it."""
-    target, found = targets[which], decision.everything.candidates
+    found = decision.everything.candidates
     assert target.box is not None  # annotated, not a point
-    reachable = table.reachable[which]
-    told = verdict(decision, targets, which)
     asked = found.row[found.labels == target.label]
     return {
         "name": target.name,

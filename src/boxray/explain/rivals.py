@@ -33,38 +33,50 @@ class Rival:
 
 def beaten(decision: Decision, winner: int) -> tuple[Rival, ...]:
     """Every candidate that this one beat, the best of them first."""
+    found = decision.candidates
     losers = np.flatnonzero(decision.selection.beaten_by == winner)
-    best_first = losers[np.argsort(-decision.candidates.scores[losers], kind="stable")]
-    return tuple(rival(decision, int(loser), winner) for loser in best_first)
-
-
-def rival(decision: Decision, loser: int, winner: int) -> Rival:
-    """What happened between two candidates of which one beat the other."""
-    found, selection = decision.candidates, decision.selection
-    what: Literal["suppressed", "lowered", "fused"] = "suppressed"
-    if selection.outcome.members is not None:
-        what = "fused"
-    elif selection.fate[loser] != Fate.SUPPRESSED:
-        what = "lowered"
-    return Rival(
-        candidate=decision.said(loser),
-        what=what,
-        iou=float(iou(found.boxes[[winner]], found.boxes[[loser]])[0, 0]),
-        won_by=float(found.scores[winner]) - float(found.scores[loser]),
-        score_lost=float(selection.score_lost[loser]),
+    losers = losers[np.argsort(-found.scores[losers], kind="stable")]
+    overlap = iou(found.boxes[[winner]], found.boxes[losers])[0].tolist()
+    return tuple(
+        Rival(said, _what(decision, loser), shared, *_difference(decision, winner, loser))
+        for said, loser, shared in zip(decision.said(losers), losers.tolist(), overlap, strict=True)
     )
+
+
+def beaten_by(decision: Decision, loser: int) -> Rival | None:
+    """The one that beat this candidate, if one did, with what happened between the two."""
+    winner, found = int(decision.selection.beaten_by[loser]), decision.candidates
+    if winner < 0:
+        return None
+    (said,) = decision.said(np.array([winner]))
+    shared = float(iou(found.boxes[[winner]], found.boxes[[loser]])[0, 0])
+    return Rival(said, _what(decision, loser), shared, *_difference(decision, winner, loser))
+
+
+def _difference(decision: Decision, winner: int, loser: int) -> tuple[float, float]:
+    """By how much the winner's score was higher, and how much of its own the loser lost."""
+    scores = decision.candidates.scores
+    won_by = float(scores[winner]) - float(scores[loser])
+    return won_by, float(decision.selection.score_lost[loser])
+
+
+def _what(decision: Decision, loser: int) -> Literal["suppressed", "lowered", "fused"]:
+    if decision.selection.outcome.members is not None:
+        return "fused"
+    suppressed = decision.selection.fate[loser] == Fate.SUPPRESSED
+    return "suppressed" if suppressed else "lowered"
 
 
 def agreeing(decision: Decision, place: int) -> tuple[Said, ...]:
     """Other rows that said nearly this box with this class, the best ten of them."""
-    own = decision.selection.origins[place]
-    row_and_class = decision.keys()[list(own)]
-    label = decision.candidates.labels[own[0]]
+    own = decision.candidates.take(np.array(decision.selection.origins[place]))
+    label = own.labels[0]
+    rows = own.row[own.labels == label]  # boxes of other classes may be fused into this one
     everything = decision.everything
     found = everything.candidates
     alike = np.flatnonzero((found.labels == label) & (found.scores >= FAINTEST))
-    others = alike[~np.isin(everything.keys()[alike], row_and_class)]
+    others = alike[~np.isin(found.row[alike], rows)]
     box = decision.selection.boxes[[place]]
     near = others[iou(box, found.boxes[others])[0] >= NEARLY]
     best = near[np.argsort(-found.scores[near], kind="stable")][:MOST_AGREEING]
-    return tuple(everything.said(int(one)) for one in best)
+    return everything.said(best)

@@ -29,7 +29,7 @@ The first empty set is what killed the object; if none is empty, it was found.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -37,7 +37,7 @@ from jaxtyping import Bool, Float, Int
 from boxray.boxes import Array
 from boxray.explain.decision import Decision
 from boxray.explain.target import ENOUGH, Target, claims
-from boxray.records import Fate
+from boxray.records import Fate, Selection
 
 STAGES = (
     "reachable",
@@ -70,27 +70,58 @@ class Reached:
     """How far the candidates for one object got.
 
     sizes: of every set, by the name of its stage. killer: the first that is empty, or None.
+    place: the kept box that the object claims, -1 for none.
     last: the last set that is not empty, or the first set: candidates of `of.everything`.
     """
 
     sizes: dict[str, int]
     killer: str | None
+    place: int
     of: Decision
     last: Int[Array, "c"]
 
 
-def reached(decision: Decision, targets: Sequence[Target], which: int) -> Reached:
-    """How far `targets[which]` got; the others are there because they claim detections, too."""
-    candidates, sets = _sets(decision, targets[which])
-    place = claims(decision, targets)[which]
-    claimed = decision.selection.kept[[place]] if place >= 0 else np.zeros(0, np.int64)
-    carrier = _carried(decision, here(decision, _keys(decision, candidates)), targets[which])[0]
-    sets["matched"] = sets["max_detections"] & np.isin(carrier, claimed)
-    if decision.proposals is not None:
-        return _reached_through_proposals(decision, targets[which], candidates, sets)
+@dataclass(frozen=True)
+class _Asked:
+    """The candidates of `decision.everything` that can say a class: the same for all its objects.
+
+    boxes: in image pixels. named: that say it as their row's best, or with a score that would
+    show. fate: BELOW_SCORE for those that detection did not have. carrier: the survivor that each
+    lives on in, one of `decision.candidates`, -1 for none, and shown, whether that one is shown.
+    survivors: those of this class, and survivors_boxes what they became, in image pixels.
+    """
+
+    decision: Decision
+    candidates: Int[Array, "c"]
+    row: Int[Array, "c"]
+    boxes: Float[Array, "c 4"]
+    named: Bool[Array, "c"]
+    fate: Int[Array, "c"]
+    carrier: Int[Array, "c"]
+    shown: Bool[Array, "c"]
+    survivors: Int[Array, "s"]
+    survivors_boxes: Float[Array, "s 4"]
+
+
+def reached(decision: Decision, targets: Sequence[Target]) -> tuple[Reached, ...]:
+    """How far each of these got, that claim detections from each other."""
+    asked = {label: _asked(decision, label) for label in {target.label for target in targets}}
+    first = None if decision.proposals is None else _asked(decision.proposals, 0)
+    return tuple(
+        _reached(asked[target.label], first, target, place)
+        for target, place in zip(targets, claims(decision, targets), strict=True)
+    )
+
+
+def _reached(asked: _Asked, first: _Asked | None, target: Target, place: int) -> Reached:
+    decision, sets = asked.decision, _sets(asked, target)
+    claimed = np.append(decision.selection.kept, -1)[place]
+    sets["matched"] = sets["max_detections"] & (asked.carrier == claimed)
     sizes = {name: int(one.sum()) for name, one in sets.items()}
+    if first is not None:
+        return _reached_through_proposals(asked, first, target, place, sets)
     killer, last = _first_empty(sizes)
-    return Reached(sizes, killer, decision, candidates[sets[last]])
+    return Reached(sizes, killer, place, decision, asked.candidates[sets[last]])
 
 
 def _first_empty(sizes: dict[str, int]) -> tuple[str | None, str]:
@@ -101,80 +132,93 @@ def _first_empty(sizes: dict[str, int]) -> tuple[str | None, str]:
 
 
 def _reached_through_proposals(
-    decision: Decision,
-    target: Target,
-    candidates: Int[Array, "c"],
-    sets: dict[str, Bool[Array, "c"]],
+    asked: _Asked, first: _Asked, target: Target, place: int, sets: dict[str, Bool[Array, "c"]]
 ) -> Reached:
     """The sets of the first stage, then those of the second, which count proposals, too."""
-    first = decision.proposals
-    assert first is not None  # else there are no two stages
-    rows, own = _sets(first, replace(target, label=0))
-    row = decision.everything.candidates.row[candidates]
-    of_proposal = here(first.everything, first.keys()[first.selection.kept])
-    led = np.isin(rows, of_proposal[row[sets["localised"]]])
+    proposals, rows, own = first.decision, first.candidates, _sets(first, target)
+    of_proposal = here(proposals.everything, proposals.keys()[proposals.selection.kept])
+    led = np.isin(rows, of_proposal[asked.row[sets["localised"]]])
     earlier = {"reachable": own["reachable"] | led}
     earlier |= {name: own[alone] | led for name, alone in PROPOSAL_STAGES.items()}
     sizes = {name: int(one.sum()) for name, one in earlier.items()}
-    sizes |= {name: len(np.unique(row[sets[name]])) for name in STAGES[1:]}
+    sizes |= {name: len(np.unique(asked.row[sets[name]])) for name in STAGES[1:]}
     killer, last = _first_empty(sizes)
     if killer == "localised":  # what the second stage made of the proposals tells more than they
-        looked_at = np.isin(of_proposal[row], rows[earlier[last]])
-        return Reached(sizes, killer, decision, candidates[looked_at])
+        looked_at = np.isin(of_proposal[asked.row], rows[earlier[last]])
+        return Reached(sizes, killer, place, asked.decision, asked.candidates[looked_at])
     if last in earlier:
-        return Reached(sizes, killer, first, rows[earlier[last]])
-    return Reached(sizes, killer, decision, candidates[sets[last]])
+        return Reached(sizes, killer, place, proposals, rows[earlier[last]])
+    return Reached(sizes, killer, place, asked.decision, asked.candidates[sets[last]])
 
 
-def _sets(
-    decision: Decision, target: Target
-) -> tuple[Int[Array, "c"], dict[str, Bool[Array, "c"]]]:
-    """Candidates of `decision.everything`, and which of them are in each set but the last."""
-    everything = decision.everything
-    found = everything.candidates
-    candidates = _asked(decision, target)
-    row = found.row[candidates]
-    answers = target.overlap(everything.drawn(candidates)) >= ENOUGH
-    place = here(decision, _keys(decision, candidates))
-    carrier, carried = _carried(decision, place, target)
-    localised = answers | carried
-    best = _best_of_row(found.scores, found.row)[row]
-    tall = found.scores[candidates] >= decision.thresholds.score_threshold
-    right = np.full(len(row), target.label is None) | (found.labels[candidates] == target.label)
-    named = localised & right & ((found.scores[candidates] == best) | tall)
-    fate = np.append(decision.selection.fate, Fate.BELOW_SCORE)[place]
-    above = named & (fate != Fate.BELOW_SCORE)
-    within = above & (fate != Fate.OVER_LIMIT)
+def _sets(asked: _Asked, target: Target) -> dict[str, Bool[Array, "c"]]:
+    """Which of the candidates are in each set but the last."""
+    answering = np.zeros(len(asked.decision.candidates) + 1, bool)  # the last is for -1
+    answering[asked.survivors[_answers(target, asked.survivors_boxes)]] = True
+    carried = answering[asked.carrier]
+    localised = _answers(target, asked.boxes) | carried
+    named = localised & asked.named
+    above = named & (asked.fate != Fate.BELOW_SCORE)
+    within = above & (asked.fate != Fate.OVER_LIMIT)
     survived = within & carried
-    return candidates, {
-        "reachable": _reachable(decision, target, row) | localised,
+    return {
+        "reachable": _reachable(asked.decision, target, asked.row) | localised,
         "localised": localised,
         "named": named,
         "score": above,
         "limit": within,
         "suppression": survived,
-        "max_detections": survived & (np.append(decision.selection.fate, -1)[carrier] == Fate.KEPT),
+        "max_detections": survived & asked.shown,
     }
 
 
-def _keys(decision: Decision, candidates: Int[Array, "c"]) -> Int[Array, "c"]:
-    """Row and class of candidates of `decision.everything`."""
-    return decision.everything.keys()[candidates]
+def _answers(target: Target, boxes: Float[Array, "n 4"]) -> Bool[Array, "n"]:
+    return np.asarray(target.overlap(boxes) >= ENOUGH)
 
 
-def _asked(decision: Decision, target: Target) -> Int[Array, "c"]:
-    """The candidates that can say the target's class.
+def _asked(decision: Decision, label: int | None) -> _Asked:
+    """For any class, or one that the detector does not know, -1: what could say some class.
 
-    For any class, or one that the detector does not know: each row's best, and those with a score
-    that would show.
+    That is each row's best, and those with a score that would show.
     """
-    found = decision.everything.candidates
-    if target.label is not None and target.label >= 0:
-        return np.flatnonzero(found.labels == target.label)
-    best = _best_of_row(found.scores, found.row)[found.row]
-    return np.flatnonzero(
-        (found.scores == best) | (found.scores >= decision.thresholds.score_threshold)
+    everything = decision.everything
+    found = everything.candidates
+    tall = found.scores >= decision.thresholds.score_threshold
+    best = found.scores == _best_of_row(found.scores, found.row)[found.row]
+    known = label is not None and label >= 0
+    candidates = np.flatnonzero(found.labels == label if known else best | tall)
+    place = here(decision, everything.keys()[candidates])
+    selection = decision.selection
+    survivors = selection.outcome.survivors
+    ends_as = decision.in_image(selection.outcome.boxes[survivors])
+    survivors = selection.entered[survivors]
+    right = np.full(len(survivors), label is None) | (
+        decision.candidates.labels[survivors] == label
     )
+    carrier = _carriers(selection)[place]
+    return _Asked(
+        decision=decision,
+        candidates=candidates,
+        row=found.row[candidates],
+        boxes=everything.drawn(candidates),
+        named=(best | tall)[candidates] & (label is None or found.labels[candidates] == label),
+        fate=np.append(selection.fate, Fate.BELOW_SCORE)[place],
+        carrier=carrier,
+        shown=np.isin(carrier, selection.kept),
+        survivors=survivors[right],
+        survivors_boxes=ends_as[right],
+    )
+
+
+def _carriers(selection: Selection) -> Int[Array, "n"]:
+    """The survivor that each candidate lives on in, -1 for none; one more, at the end, for -1."""
+    carrier = np.full(len(selection.fate) + 1, -1)
+    survivors = selection.entered[selection.outcome.survivors]
+    carrier[survivors] = survivors
+    if selection.outcome.members is not None:  # a fused candidate lives on in what took it in
+        taken_in = np.flatnonzero(selection.beaten_by >= 0)
+        carrier[taken_in] = selection.beaten_by[taken_in]
+    return carrier
 
 
 def _best_of_row(scores: Float[Array, "n"], row: Int[Array, "n"]) -> Float[Array, "rows"]:
@@ -192,28 +236,6 @@ def here(decision: Decision, keys: Int[Array, "c"]) -> Int[Array, "c"]:
     return np.where(np.append(own, -1)[place] == keys, place, -1)
 
 
-def _carried(
-    decision: Decision, here: Int[Array, "c"], target: Target
-) -> tuple[Int[Array, "c"], Bool[Array, "c"]]:
-    """The survivor that each candidate lives on in, -1 for none, and whether that one answers."""
-    selection, outcome = decision.selection, decision.selection.outcome
-    lives_on = np.full(len(selection.fate) + 1, -1)
-    lives_on[np.flatnonzero(np.isin(selection.fate, (Fate.KEPT, Fate.OVER_MAX)))] = 0
-    alone = np.arange(len(selection.fate) + 1)
-    lives_in = np.where(lives_on >= 0, alone, -1)
-    if outcome.members is not None:  # a fused candidate lives on in the one that took it in
-        taken_in = np.flatnonzero(selection.beaten_by >= 0)
-        lives_in[taken_in] = selection.beaten_by[taken_in]
-    answers = np.zeros(len(selection.fate) + 1, bool)
-    entered = selection.entered
-    ends_as = decision.in_image(outcome.boxes) if len(entered) else np.zeros((0, 4))
-    answers[entered] = target.overlap(ends_as) >= ENOUGH
-    if target.label is not None:
-        answers[:-1] &= decision.candidates.labels == target.label
-    carrier = lives_in[here]
-    return carrier, (carrier >= 0) & answers[carrier]
-
-
 def _reachable(decision: Decision, target: Target, row: Int[Array, "c"]) -> Bool[Array, "c"]:
     """Whether the rows of these candidates could answer; any row can reach a point."""
     if target.box is None:
@@ -226,4 +248,4 @@ def reachable_rows(decision: Decision, target: Target) -> Bool[Array, "rows"]:
     assert target.box is not None  # a point has none
     (wanted,) = decision.placement.to_canvas(target.box[None])
     nearest = decision.coder.nearest(wanted, decision.raw)
-    return np.asarray(target.overlap(decision.in_image(nearest)) >= ENOUGH)
+    return _answers(target, decision.in_image(nearest))

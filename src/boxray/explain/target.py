@@ -81,7 +81,7 @@ def claims(decision: Decision, targets: Sequence[Target]) -> list[int]:
         there = np.flatnonzero(labels == label)
         if not len(there):
             continue
-        overlap = np.stack([targets[i].overlap(boxes[there]) for i in asked], 1)
+        overlap = iou(boxes[there], np.array([targets[i].box for i in asked]))
         nothing = np.zeros(len(asked), bool)
         claimed = claim(overlap, nothing[None], nothing, POLICY)[0, 0]
         for place, got in zip(there.tolist(), claimed.tolist(), strict=True):

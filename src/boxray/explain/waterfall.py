@@ -136,8 +136,7 @@ def _decided(detector: Deciding, sample: Sample) -> Decision | None:
 
 
 def _outcomes(decision: Decision, targets: Sequence[Target]) -> list[str]:
-    killers = [reached(decision, targets, which).killer for which in range(len(targets))]
-    return [killer or FOUND for killer in killers]
+    return [one.killer or FOUND for one in reached(decision, targets)]
 
 
 def _turn(

@@ -42,7 +42,7 @@ def select(candidates: Candidates, thresholds: Thresholds) -> Selection:
     """
     scores = candidates.scores
     # a comparison with NaN is False; infinity is no score either
-    finite = (scores < np.inf) & np.isfinite(candidates.boxes).all(1)
+    finite = np.logical_and.reduce([scores < np.inf, *np.isfinite(candidates.boxes).T])
     above = np.flatnonzero(finite & (scores >= thresholds.score_threshold))
     entered = _enter(candidates, above, thresholds)
     within = {"class": candidates.labels, "group": candidates.group, "all": 0 * candidates.row}

@@ -10,7 +10,7 @@ from boxray import data, draw, explain, images
 from boxray.data.classes import ClassMap
 from boxray.errors import SettingError
 from boxray.explain import Decision, Evidence, Hiding, Life, Verdict, picture
-from boxray.explain.misses import verdict
+from boxray.explain.misses import verdicts
 from boxray.explain.target import Target, targets_of
 from boxray.images import Pixels
 from boxray.inspection import pictures
@@ -162,7 +162,7 @@ def _answers(
     decision: Decision, targets: tuple[Target, ...], asked: Question
 ) -> tuple[Life | Verdict, ...]:
     if asked.truth is not None:
-        return tuple(verdict(decision, targets, which) for which in range(len(targets)))
+        return verdicts(decision, targets)
     if asked.at is not None:
         return (explain.at_point(decision, *asked.at),)
     return (explain.of_detection(decision, asked.box or 0),)
