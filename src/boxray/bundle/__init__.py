@@ -266,23 +266,21 @@ def read(name_or_path: str | Path) -> tuple[bytes, str]:
         return file.read_bytes(), f"the shipped model {str(name_or_path)!r}"
     path = Path(name_or_path)
     try:
-        if path.is_dir():
-            path = path / MODEL_FILE
-            if not path.exists():
-                raise ModelError(
-                    f"{path.parent} holds no {MODEL_FILE}; a run folder gets one when `boxray "
-                    "train` ends or is stopped with Ctrl-C. Unfinished: `boxray resume`."
-                )
-        if path.is_file():
-            return _whole(path), str(path)
-        exists = path.exists()
-    except ModelError:
-        raise
+        is_run = path.is_dir()
+        path = path / MODEL_FILE if is_run else path
+        exists, content = path.exists(), path.read_bytes() if path.is_file() else None
     except (OSError, ValueError) as error:  # too long a name, a NUL in it, no permission
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ModelError(f"cannot read the model {str(name_or_path)!r}: {reason}.") from error
+    if content is not None:
+        return _whole(content, path), str(path)
     if exists:
         raise ModelError(f"{path} is a pipe or device; a model is a file, a run folder or a name.")
+    if is_run:
+        raise ModelError(
+            f"{path.parent} holds no {MODEL_FILE}; a run folder gets one when `boxray train` ends "
+            "or is stopped with Ctrl-C. Unfinished: `boxray resume`."
+        )
     raise ModelError(_unknown(str(name_or_path), names))
 
 
@@ -293,9 +291,8 @@ def canvas_of(size: Size | None, otherwise: tuple[int, int], multiple: int) -> t
     return checked_canvas((size, size) if isinstance(size, int) else size, multiple, SettingError)
 
 
-def _whole(path: Path) -> bytes:
-    """The file's bytes, if it could be a model."""
-    content = path.read_bytes()
+def _whole(content: bytes, path: Path) -> bytes:
+    """The bytes of the file at `path`, if it could be a model."""
     if not content:
         raise ModelError(f"{path} is empty; expected an .onnx file that boxray wrote.")
     if path.suffix != ".onnx":

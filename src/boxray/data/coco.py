@@ -263,7 +263,7 @@ def _image(
     ledger.images["read"] += 1
     path = None
     try:
-        path = finder.find(entry.get("file_name"))
+        path, left_out = finder.find(entry.get("file_name"))
         frame = frame_of(path, _declared_hw(entry))
     except (BoxrayError, OSError) as error:
         fate = REFUSED if isinstance(error, UnsafeNameError) else SKIPPED
@@ -273,8 +273,8 @@ def _image(
         return None
     if _declared_hw(entry) is None:
         ledger.image(REPAIRED, source, f"image {entry['id']}: no width and height: taken from it")
-    if finder.left_out:
-        reason = f"the folder of file_name is left out: there is none {finder.left_out[:80]!r}"
+    if left_out:
+        reason = f"the folder of file_name is left out: there is none {left_out[:80]!r}"
         ledger.image(REPAIRED, source, reason, picture=path)
     settled = settle(found, frame, source, ledger, picture=path)
     return Annotated(path, frame, settled, source)

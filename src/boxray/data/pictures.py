@@ -53,21 +53,20 @@ class Finder:
     """Looks for pictures by file name, first where the last one was.
 
     names: all that will be asked for, where the folders in a name may be left out if they are not
-    there: never where two names end alike. left_out: what was, of the last name.
+    there: never where two names end alike.
     """
 
     def __init__(self, folders: Sequence[Path], names: Iterable[object] = ()) -> None:
         self.folders = list(folders)
         ends = Counter(_end(name) for name in names if isinstance(name, str))
         self._single = {end for end, count in ends.items() if count == 1}
-        self.left_out = ""
 
-    def find(self, name: object) -> Path:
+    def find(self, name: object) -> tuple[Path, str]:
         """The picture of this name in one of the folders, however its accents are encoded.
 
+        And what of the name was left out to find it: its folders, or nothing.
         Raises Fault where there is none, UnsafeNameError for a name that leads elsewhere.
         """
-        self.left_out = ""
         if not isinstance(name, str) or not name:
             raise Fault("it has no file_name", Cause.NO_PICTURE)
         reason = _unsafe(name)
@@ -76,13 +75,13 @@ class Finder:
                 f"file_name {name[:80]!r} is refused: {reason}. Write it as seen from the folder "
                 "of the pictures, with /"
             )
-        found, end = self._there(name), _end(name)
-        if found is None and end != name and end in self._single:
-            found, self.left_out = self._there(end), name.removesuffix(end)
-        if found is None:
-            where = ", ".join(str(folder) for folder in self.folders)
-            raise Fault(f"there is no picture {name[:80]!r} in {where}", Cause.NO_PICTURE)
-        return found
+        end = _end(name)
+        for tried in (name, end) if end in self._single else (name,):
+            found = self._there(tried)
+            if found is not None:
+                return found, name.removesuffix(tried)
+        where = ", ".join(str(folder) for folder in self.folders)
+        raise Fault(f"there is no picture {name[:80]!r} in {where}", Cause.NO_PICTURE)
 
     def _there(self, name: str) -> Path | None:
         for spelling in dict.fromkeys((name, *(unicodedata.normalize(f, name) for f in _FORMS))):
@@ -96,7 +95,7 @@ class Finder:
     def get(self, name: object) -> Path | None:
         """The picture of this name, or None where there is none that may be opened."""
         try:
-            return self.find(name)
+            return self.find(name)[0]
         except Fault:
             return None
 
