@@ -117,10 +117,38 @@ def test_in_training_each_batch_norm_starts_by_undoing_itself(shipped, pictures)
         assert norm.training
 
 
-def test_a_model_of_another_kind_is_refused_before_any_work(shipped, pictures):
+def test_a_network_of_another_kind_gets_the_backbone_alone(shipped, pictures):
     recipe = recipe_of(2, OTHER_PRIORS, "retinanet-lite0")
+    before = {name: value.clone() for name, value in recipe.network.state_dict().items()}
 
-    with pytest.raises(SettingError, match=r"not of recipe retinanet-lite0.*--start imagenet"):
-        start_from(shipped, recipe, pictures)
+    known = start_from(shipped, recipe, pictures)
+
+    assert known is None
+    for name, value in recipe.network.state_dict().items():
+        wanted = shipped.weights[name] if name.startswith("backbone.") else before[name]
+        assert torch.equal(wanted, value), name
+
+
+def test_a_pyramid_of_another_width_gets_the_backbone_alone(shipped, pictures):
+    recipe = recipe_of(len(CLASSES), OTHER_PRIORS)
+    narrow = {k: v[:4] if k.startswith("neck.") else v for k, v in shipped.weights.items()}
+
+    known = start_from(replace(shipped, weights=narrow), recipe, pictures)
+
+    assert known is None
+    assert torch.equal(
+        shipped.weights["backbone.stages.0.0.conv.weight"],
+        recipe.network.backbone.stages[0][0].conv.weight,
+    )
+
+
+def test_a_model_of_another_backbone_is_refused_before_any_work(shipped, pictures):
+    recipe = recipe_of(2, OTHER_PRIORS, "retinanet-lite0")
+    few = {k: v for k, v in shipped.weights.items() if not k.startswith("backbone.stages.3")}
+
+    with pytest.raises(SettingError, match=r"no weights for backbone\.stages\.3.*--start imagenet"):
+        start_from(replace(shipped, weights=few), recipe, pictures)
+    with pytest.raises(SettingError, match=r"pixels or backbone differ"):
+        start_from(shipped, replace(recipe, mean=(0.0, 0.0, 0.0)), pictures)
     with pytest.raises(ModelError, match="no model 'nowhere'"):
         read_start("nowhere")

@@ -146,7 +146,7 @@ def _start(prepared: Prepared, watcher: Watcher) -> Prepared:
     name, classes = prepared.start.model.name, prepared.train.classes
     known = start_from(prepared.start, prepared.recipe, prepared.train)
     watcher.started_from(name, known, len(classes))
-    return _gentler(prepared, watcher) if set(known) == set(classes) else prepared
+    return _gentler(prepared, watcher) if known and set(known) == set(classes) else prepared
 
 
 def _gentler(prepared: Prepared, watcher: Watcher) -> Prepared:

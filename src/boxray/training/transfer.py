@@ -2,13 +2,14 @@
 
 What is copied: every weight that has its place in the new network, so backbone, pyramid and the
 towers. What is carried over: the box branch, for priors of another size; a class's row, for a
-class of the same name. What is new: the rows of all other classes.
+class of the same name. What is new: the rows of all other classes. A network that shares no more
+than the backbone gets that.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ from boxray.coders.yolo_grid import YoloGrid
 from boxray.data import Dataset
 from boxray.engines.pytorch import normalise
 from boxray.errors import SettingError
+from boxray.networks.backbones import Lite0
 from boxray.networks.heads import GridHead
 from boxray.recipes.recipe import PriorsByLevel, Recipe
 from boxray.training.pictures import readable_picture
@@ -56,39 +58,58 @@ def read_start(name_or_path: str) -> Start:
     return Start(model, export.stored_weights(content))
 
 
-def start_from(start: Start, recipe: Recipe, train: Dataset) -> tuple[str, ...]:
+def start_from(start: Start, recipe: Recipe, train: Dataset) -> tuple[str, ...] | None:
     """Fill the recipe's network with the model's weights, in place; the classes it knows already.
 
     Where the model's batch norms were folded into convolutions, they are found again from the
-    first pictures of the data. Raises SettingError for a model of another kind of network.
+    first pictures of the data. A model of another recipe on the same backbone gives that alone:
+    None. Raises SettingError for a model of another backbone.
     """
-    theirs = _coder_of(start.model, recipe)
-    known = tuple(name for name in train.classes if name in start.model.classes)
     network = recipe.network
-    rows = dict(_carried_rows(start, theirs.priors, recipe, train.classes))
-    wanted = network.state_dict()
     norms = list(_norms(network))
-    filled = {}
-    for name in wanted.keys() - {f"{norm}.{part}" for norm, _ in norms for part in _PARTS}:
-        stored = rows.get(name, start.weights.get(name))
-        if stored is None or stored.shape != wanted[name].shape:
-            raise SettingError(
-                f"the model {start.model.name!r} has no weights for {name} of recipe "
-                f"{recipe.name}. Start from another: --start {IMAGENET}."
-            )
-        filled[name] = stored
+    unfolded = {f"{norm}.{part}" for norm, _ in norms for part in _PARTS}
+    wanted = {k: v for k, v in network.state_dict().items() if k not in unfolded}
+    theirs = _coder_of(start.model, recipe)
+    of_any_class = {k: v for k, v in wanted.items() if not k.startswith("head.what.")}
+    if theirs is None or _lacking(start.weights, of_any_class) is not None:
+        _fill_backbone(start, recipe, wanted)
+        return None
+    rows = dict(_carried_rows(start, theirs.priors, recipe, train.classes))
+    filled = {name: rows.get(name, start.weights.get(name)) for name in wanted}
     network.load_state_dict(filled, strict=False)
     for name, convolution in norms:
         _open_norm(network.get_submodule(name), start.weights[f"{convolution}.bias"])
     _find_norms(recipe, [network.get_submodule(name) for name, _ in norms], train)
-    return known
+    return tuple(name for name in train.classes if name in start.model.classes)
+
+
+def _fill_backbone(start: Start, recipe: Recipe, wanted: Mapping[str, Tensor]) -> None:
+    """The backbone's weights alone, which has no batch norm and sees the same pixels."""
+    backbone = {name: value for name, value in wanted.items() if name.startswith("backbone.")}
+    alike = (start.model.mean, start.model.std) == (recipe.mean, recipe.std)
+    lacking = _lacking(start.weights, backbone)
+    if lacking is not None or not alike or not isinstance(recipe.network.backbone, Lite0):
+        why = f"it has no weights for {lacking}" if lacking else "its pixels or backbone differ"
+        raise SettingError(
+            f"the model {start.model.name!r} has nothing for recipe {recipe.name}: {why}. Start "
+            f"from a model of this recipe, or with --start {IMAGENET}."
+        )
+    recipe.network.load_state_dict({name: start.weights[name] for name in backbone}, strict=False)
+
+
+def _lacking(stored: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str | None:
+    """The first wanted tensor that is not stored in its shape, if any."""
+    for name, value in wanted.items():
+        if name not in stored or stored[name].shape != value.shape:
+            return name
+    return None
 
 
 _PARTS = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 
 
-def _coder_of(model: bundle.Model, recipe: Recipe) -> YoloGrid:
-    """The model's coder: the recipe's but for classes and prior sizes. Else SettingError."""
+def _coder_of(model: bundle.Model, recipe: Recipe) -> YoloGrid | None:
+    """The model's coder, if it is the recipe's but for classes and prior sizes."""
     ours, theirs = recipe.coder, model.coder
     if (
         isinstance(ours, YoloGrid)
@@ -99,10 +120,7 @@ def _coder_of(model: bundle.Model, recipe: Recipe) -> YoloGrid:
         and (model.mean, model.std) == (recipe.mean, recipe.std)
     ):
         return theirs
-    raise SettingError(
-        f"the model {model.name!r} is not of recipe {recipe.name}: its levels, priors or pixels "
-        f"differ. Start from a model of this recipe, or with --start {IMAGENET}."
-    )
+    return None
 
 
 def _carried_rows(

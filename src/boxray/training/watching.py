@@ -77,8 +77,14 @@ class Watcher:
                 f"Comparing pictures, so that near-duplicates stay together: {done} of {total}"
             )
 
-    def started_from(self, model: str, known: tuple[str, ...], class_count: int) -> None:
-        """Which model's weights are begun with, and how many classes it knows already."""
+    def started_from(self, model: str, known: tuple[str, ...] | None, class_count: int) -> None:
+        """Which model's weights are begun with, and how many classes it knows already.
+
+        known: None where the two share the backbone alone.
+        """
+        if known is None:
+            self.say(f"Starting from the backbone of '{model}'; the rest of the network is new.")
+            return
         self.say(
             f"Starting from the weights of '{model}', which knows {len(known)} of the "
             f"{class_count} classes."
