@@ -66,6 +66,7 @@ def measure(change: dict[str, Any], asked: argparse.Namespace, run: Path) -> lis
             threads=asked.threads,
             seed=asked.seed,
             validations=2,
+            start="imagenet",
         )
         train(settings)
     finally:

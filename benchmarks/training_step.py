@@ -21,23 +21,22 @@ from reporting import cores, deliver, machine
 
 FROZEN = {0: "nothing", 1: "stem", 3: "up to stride 4", 4: "up to stride 8"}
 WARM_UP, TIMED = 2, 7
+PRIORS = (((8.0, 8.0),) * 3,) * 3  # no step asks how large they are
 
 
 def measure(frozen: int, keep: bool, size: int, batch: int) -> float:
     """Images per second of one setting, in this process."""
     import torch
 
-    from boxray.networks.backbones import LITE0_CHANNELS, Lite0
-    from boxray.networks.heads import GridHead
-    from boxray.networks.necks import Pyramid
-    from boxray.networks.one_stage import OneStageNetwork
+    from boxray.networks.backbones import freeze
+    from boxray.recipes.grid_lite0 import grid_lite0
     from boxray.training.allocator import keep_freed_memory
 
     if keep:
         keep_freed_memory()
     torch.set_num_threads(cores())
-    head = GridHead(80, levels=3, priors_per_level=3, class_count=20, prior_probability=0.01)
-    network = OneStageNetwork(Lite0(frozen_stages=frozen), Pyramid(LITE0_CHANNELS, 80), head)
+    network = grid_lite0(20, PRIORS, (size, size)).network
+    freeze(network, frozen)
     network = network.to(memory_format=torch.channels_last).train()
     trained = [p for p in network.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, 1e-4)

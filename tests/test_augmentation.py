@@ -20,8 +20,11 @@ from boxray.augmentation import (
     _put,
     _resized,
     augment,
+    erase,
     flip_and_colour,
     letterbox,
+    mixup,
+    zoom_and_shift,
 )
 
 NUMBERS = Augmentation(
@@ -31,6 +34,8 @@ NUMBERS = Augmentation(
     squeeze=1.3,
     colour=0.0,
     visible=0.35,
+    mixup_share=0.0,
+    erasing=0.0,
 )
 COLOURS = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 0]])
 BACKGROUND = 60
@@ -90,7 +95,7 @@ def test_boxes_stay_on_their_objects_in_a_mosaic(size_hw):
     assert (shown > 25).all()
 
 
-@pytest.mark.parametrize("pictures", [1, 4])
+@pytest.mark.parametrize("pictures", [1, 2, 4])
 def test_boxes_stay_on_the_canvas(pictures):
     for seed in range(40):
         canvas = augment([picture()] * pictures, (64, 96), NUMBERS, np.random.default_rng(seed))
@@ -141,7 +146,7 @@ def test_the_same_generator_gives_the_same_canvas_and_another_does_not():
 def test_pixels_stay_bytes_and_pictures_are_not_changed_in_place():
     one = picture()
     before = one.image.copy()
-    for pictures in ([one], [one] * 4):
+    for pictures in ([one], [one] * 2, [one] * 4):
         canvas = augment(pictures, (64, 64), replace(NUMBERS, colour=0.4), np.random.default_rng(1))
         assert canvas.image.dtype == np.uint8
         assert canvas.boxes.dtype == np.float32
@@ -149,7 +154,7 @@ def test_pixels_stay_bytes_and_pictures_are_not_changed_in_place():
     np.testing.assert_array_equal(before, one.image)
 
 
-@pytest.mark.parametrize("pictures", [1, 4])
+@pytest.mark.parametrize("pictures", [1, 2, 4])
 def test_a_picture_without_truths_is_fine(pictures):
     canvas = augment([without_truths()] * pictures, (64, 96), NUMBERS, np.random.default_rng(0))
     assert (0, 4) == canvas.boxes.shape
@@ -158,7 +163,7 @@ def test_a_picture_without_truths_is_fine(pictures):
 
 @pytest.mark.parametrize("size_hw", [(1, 400), (400, 1), (1, 1)])
 def test_a_picture_of_one_pixel_in_height_or_width_is_fine(size_hw):
-    for pictures in (1, 4):
+    for pictures in (1, 2, 4):
         canvas = augment(
             [without_truths(size_hw)] * pictures, (64, 96), NUMBERS, np.random.default_rng(0)
         )
@@ -174,6 +179,50 @@ def test_pictures_are_resized_as_for_the_detector(height, width, rows, columns):
     image = noise.astype(np.uint8)
     expected = images.resize(image, (rows, columns)).astype(int)
     assert np.abs(expected - _resized(image, (rows, columns))).max() <= 1
+
+
+def test_a_mixup_is_about_half_of_each_picture_with_the_truths_of_both():
+    pair = [picture(0), picture(1, (120, 80), (20, 30, 60, 75))]
+    for seed in range(20):
+        canvas = mixup(pair, (64, 96), NUMBERS, np.random.default_rng(seed))
+        random = np.random.default_rng(seed)
+        first, second = (zoom_and_shift(one, (64, 96), NUMBERS, random) for one in pair)
+        assert [*first.boxes.tolist(), *second.boxes.tolist()] == canvas.boxes.tolist()
+        assert [*first.labels, *second.labels] == canvas.labels.tolist()
+        # of each 0.4 to 0.6, rounded: at most 0.1 of their distance, and a half, from the middle
+        middle = (first.image.astype(float) + second.image) / 2
+        apart = np.abs(first.image.astype(float) - second.image)
+        assert (np.abs(canvas.image - middle) <= 0.1 * apart + 0.51).all()
+
+
+def test_erasing_hides_up_to_a_third_of_an_object_and_nothing_else():
+    for seed in range(60):
+        canvas = picture()  # a box of 45 x 40 pixels
+        before = canvas.image.copy()
+        erase(canvas, 1.0, np.random.default_rng(seed))
+        changed = (canvas.image != before).any(2)
+        # 0.1 to 0.35 of 1800 pixels, and a pixel of rounding around 60 x 60 at most
+        assert 100 < changed.sum() < 0.35 * 1800 + 130
+        changed[20:60, 30:75] = False
+        assert not changed.any()
+
+
+def test_erasing_spares_what_is_ignored_or_not_drawn():
+    ignored = replace(picture(), ignored=np.array([True]))
+    for canvas, share in ((ignored, 1.0), (picture(), 0.0), (without_truths(), 1.0)):
+        before = canvas.image.copy()
+        erase(canvas, share, np.random.default_rng(0))
+        np.testing.assert_array_equal(before, canvas.image)
+
+
+def test_erasing_reaches_its_share_of_the_objects():
+    one = picture()
+    changed = 0
+    for seed in range(400):
+        canvas = replace(one, image=one.image.copy())
+        erase(canvas, 0.3, np.random.default_rng(seed))
+        changed += not np.array_equal(one.image, canvas.image)
+    assert 84 < changed < 156  # 120 ± 4 standard deviations of 9
 
 
 def test_flipping_happens_half_of_the_time_and_mirrors_about_the_canvas():

@@ -38,7 +38,8 @@ class Augmentation:
     zoom: smallest and largest size against the letterboxed picture; mosaic_zoom: the same for
     each of the four pictures of a mosaic; squeeze: largest change of the aspect ratio;
     colour: largest relative change of brightness, contrast and saturation;
-    visible: a truth cut below this share of its area is ignored.
+    visible: a truth cut below this share of its area is ignored. mixup_share: canvases on which
+    two pictures are seen through each other; erasing: objects of which a part is hidden.
     """
 
     zoom: tuple[float, float]
@@ -47,6 +48,8 @@ class Augmentation:
     squeeze: float
     colour: float
     visible: float
+    mixup_share: float = 0.0
+    erasing: float = 0.0
 
 
 def augment(
@@ -55,11 +58,18 @@ def augment(
     numbers: Augmentation,
     random: np.random.Generator,
 ) -> Picture:
-    """One training canvas from one picture, or from four as a mosaic; deterministic in `random`."""
+    """One training canvas from one picture, two or four; deterministic in `random`.
+
+    Two are seen through each other (`mixup`), four make a mosaic.
+    """
     if len(pictures) == 4:
         canvas = mosaic(pictures, size_hw, numbers, random)
+    elif len(pictures) == 2:
+        canvas = mixup(pictures, size_hw, numbers, random)
     else:
         canvas = zoom_and_shift(pictures[0], size_hw, numbers, random)
+    if numbers.erasing > 0:
+        erase(canvas, numbers.erasing, random)
     return flip_and_colour(canvas, numbers, random)
 
 
@@ -98,6 +108,46 @@ def mosaic(
         window = (rows[0], columns[0], rows[1], columns[1])
         placed.append((*_put(picture, size_hw, resized, offset)[:2], window))
     return _assembled(placed, size_hw, numbers.visible)
+
+
+def mixup(
+    pictures: Sequence[Picture],
+    size_hw: tuple[int, int],
+    numbers: Augmentation,
+    random: np.random.Generator,
+) -> Picture:
+    """Two pictures seen through each other, about half of each, with the truths of both.
+
+    So no object is known by its surroundings alone. Source: Zhang et al. 2019 (bag of freebies for
+    training object detection), section 3.1, there with truths that weigh what their picture does.
+    """
+    first, second = (zoom_and_shift(picture, size_hw, numbers, random) for picture in pictures)
+    share = random.uniform(0.4, 0.6)
+    image = first.image * np.float32(share) + second.image * np.float32(1 - share)
+    return Picture(
+        np.rint(image).astype(np.uint8),
+        np.concatenate([first.boxes, second.boxes]),
+        np.concatenate([first.labels, second.labels]),
+        np.concatenate([first.ignored, second.ignored]),
+    )
+
+
+def erase(canvas: Picture, share: float, random: np.random.Generator) -> None:
+    """Hide a part of some objects under a rectangle of one colour, in place.
+
+    share: of the objects that are taught. So none is known by a single part. Source: Zhong et al.
+    2020 (random erasing), section 3, each object a picture of its own.
+    """
+    taught = canvas.boxes[~canvas.ignored]
+    for x0, y0, x1, y1 in taught[random.random(len(taught)) < share]:
+        hidden, shape = random.uniform(0.1, 0.35), np.exp(random.uniform(-0.7, 0.7))
+        width, height = (x1 - x0) * np.sqrt(hidden * shape), (y1 - y0) * np.sqrt(hidden / shape)
+        left, top = random.uniform(x0, x1 - width), random.uniform(y0, y1 - height)
+        rows, columns = (
+            slice(round(top), round(top + height)),
+            slice(round(left), round(left + width)),
+        )
+        canvas.image[rows, columns] = random.integers(256, size=3)
 
 
 def flip_and_colour(

@@ -17,6 +17,7 @@ CODER = YoloGrid(
 )
 EVERY_LOSS = {
     "grid": GridLoss(box=2.5, objectness=1.0, classification=1.0, focus=1.5),
+    "grid-smoothed": GridLoss(2.5, 1.0, 1.0, 1.5, smoothing=0.1),
     "grid-without-focus": GridLoss(box=1.0, objectness=1.0, classification=1.0, focus=0.0),
 }
 NO_BOXES = torch.zeros(0, 4)
@@ -149,6 +150,21 @@ def test_weights_multiply_their_own_term():
     weighed = GridLoss(2.0, 3.0, 5.0, 1.5)(raw, [ONE], CODER)
     for name, weight in (("box", 2), ("objectness", 3), ("class", 5)):
         assert weight * plain[name].item() == pytest.approx(weighed[name].item(), rel=1e-6)
+
+
+def test_smoothing_spreads_a_share_of_the_label_over_all_classes():
+    raw = [torch.zeros_like(level) for level in raw_of(1)]
+    with torch.no_grad():
+        for level in raw:  # every class logit says ln 3, so σ = ¾
+            level.view(2, CODER.numbers, -1)[:, 5:] = np.log(3)
+    # of three classes 0.3 · ⅓ each: the named 0.7 + 0.1, the other two 0.1
+    # BCE(¾, y) = -y ln ¾ - (1 - y) ln ¼
+    named, other = (-y * np.log(0.75) - (1 - y) * np.log(0.25) for y in (0.8, 0.1))
+    smoothed = GridLoss(1.0, 1.0, 1.0, 1.5, smoothing=0.3)(raw, [ONE], CODER)
+    assert named + 2 * other == pytest.approx(smoothed["class"].item(), rel=1e-5)
+    # plain: -ln ¾ - 2 ln ¼
+    plain = GridLoss(1.0, 1.0, 1.0, 1.5)(raw, [ONE], CODER)
+    assert -np.log(0.75) - 2 * np.log(0.25) == pytest.approx(plain["class"].item(), rel=1e-5)
 
 
 class TestQualityFocal:

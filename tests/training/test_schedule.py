@@ -115,6 +115,16 @@ def test_mosaics_come_at_their_share_and_end_early():
     assert {1} == {len(order.pictures) for step in steps[80:] for order in step}
 
 
+def test_mixups_come_at_their_share_beside_mosaics_and_end_with_them():
+    plan = replace(PLAN, picture_count=400, batch=8, mixup_share=0.2)
+    steps = orders(plan, 100)
+    counts = Counter(len(order.pictures) for step in steps[:80] for order in step)
+    assert {1, 2, 4} == set(counts)
+    assert 0.5 == pytest.approx(counts[4] / 640, abs=0.08)  # ± 4 standard deviations of 0.02
+    assert 0.2 == pytest.approx(counts[2] / 640, abs=0.064)  # ± 4 of 0.016
+    assert {1} == {len(order.pictures) for step in steps[80:] for order in step}
+
+
 def test_a_finished_training_has_no_batches():
     assert [] == orders(PLAN, 10, 10)
 

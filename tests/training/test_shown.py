@@ -51,7 +51,8 @@ def recipe():
 def test_it_is_what_the_loader_shows(samples, recipe, seed):
     shown = in_training(samples, recipe, seed)
     loader = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 10**8)
-    schedule = Schedule(recipe.optimisation, recipe.canvas_hw, 32, 5, 1, seed, 0.5)
+    shares = recipe.augmentation.mosaic_share, recipe.augmentation.mixup_share
+    schedule = Schedule(recipe.optimisation, recipe.canvas_hw, 32, 5, 1, seed, *shares)
     order = schedule.order(0, 0, 0, 0.7)
     pixels, [(boxes, labels, ignored)], _ = collate([loader[order]])
     assert [samples[which].path for which in order.pictures] == [s.path for s in shown.samples]
@@ -62,17 +63,19 @@ def test_it_is_what_the_loader_shows(samples, recipe, seed):
     assert labels.tolist() == (shown.seen.labels[~shown.seen.ignored] % 5).tolist()
 
 
-def test_alone_and_in_mosaics_about_equally_often(samples, recipe):
+def test_alone_in_pairs_and_in_mosaics_each_at_its_share(samples, recipe):
     counts = [len(in_training(samples, recipe, seed).samples) for seed in range(40)]
-    assert {1, 4} == set(counts)
-    assert 10 <= counts.count(4) <= 30
+    assert {1, 2, 4} == set(counts)
+    assert 10 <= counts.count(4) <= 30  # 20 ± 3 standard deviations of 3.2
+    assert 1 <= counts.count(2) <= 18  # 8 ± 4 of 2.5
 
 
 @pytest.mark.parametrize("seed", range(8))
 def test_an_object_that_is_lost_shows_nowhere_and_others_where_they_are_said_to(
     samples, recipe, seed
 ):
-    shown = in_training(samples, recipe, seed)
+    opaque = replace(recipe.augmentation, mixup_share=0.0, erasing=0.0)
+    shown = in_training(samples, replace(recipe, augmentation=opaque), seed)
     image = shown.seen.image.astype(int)
     for number in range(5 * len(shown.samples)):
         picture, square = divmod(number, 5)

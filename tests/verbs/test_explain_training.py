@@ -27,8 +27,8 @@ def test_every_term_is_told_by_object_and_background(pictures, capfd, tmp_path):
     told = json.loads(capfd.readouterr().out)
     assert "boxray.explain.training/1" == told["schema"]
     assert str(first(pictures)) == told["pictures"][0]
-    assert 4 == len(told["pictures"])  # seed 1 shows a mosaic, and cuts one object off
-    assert {"taught", "lost"} == {truth["fate"] for truth in told["truths"]}
+    assert 4 == len(told["pictures"])  # seed 1 shows a mosaic, and cuts objects off, or nearly
+    assert {"taught", "ignored", "lost"} == {truth["fate"] for truth in told["truths"]}
     assert set(range(4)) == {truth["picture"] for truth in told["truths"]}
     for truth in told["truths"]:
         assert (truth["fate"] == "lost") == (truth["box"] is None)

@@ -97,12 +97,12 @@ def _explain(
     Of a box: the cell and prior it came from, the raw numbers, the decoding written out, and whom
     it beat. Of a miss: the stage that lost it, who came closest, and which threshold would help.
     With --training: which rows of each stage answer for which object and what each term of the
-    loss came to, of the picture as it is or, with --seed, as training shows it: augmented, and
-    about every other time in a mosaic with three pictures of DATA.
-    With --output a drawing is put there. With --html a page is: click a box, an object or any
-    place to learn why, move sliders to decide again, lay cells and priors over the picture. With
-    --pixels parts are hidden, many times, to see on which it depends: a heat map and JSON. With
-    --gradients the same is read from the network's gradients, in seconds.
+    loss came to, of the picture as it is or, with --seed, as training shows it: augmented,
+    often in a mosaic with three pictures of DATA, or in a mixup with one. With --output a drawing
+    is put there. With --html a page is: click a box, an object or any place to learn why, move
+    sliders to decide again, lay cells and priors over the picture. With --pixels parts are hidden,
+    many times, to see on which it depends: a heat map and JSON. With --gradients the same is read
+    from the network's gradients, in seconds.
     """
     from boxray.data import Manner
     from boxray.explain import Hiding

@@ -49,13 +49,15 @@ class GridLoss:
     Sources: GIoU, Rezatofighi et al. 2019; objectness against the IoU of what the row says now,
     Redmon & Farhadi 2017 (section 2, σ(to) = Pr(object)·IoU), with the modulation of quality
     focal loss, Li et al. 2020 (equation 5), exponent `focus`; class by binary cross-entropy,
-    Redmon & Farhadi 2018 (section 2.2).
+    Redmon & Farhadi 2018 (section 2.2), against labels of which the share `smoothing` is spread
+    over all classes, Szegedy et al. 2016 (Rethinking the Inception architecture, section 7).
     """
 
     box: float
     objectness: float
     classification: float
     focus: float
+    smoothing: float = 0.0
 
     def __call__(
         self, raw: Sequence[Tensor], targets: Sequence[Targets], coder: YoloGrid
@@ -99,8 +101,10 @@ class GridLoss:
         answers[assignment.rows] = assignment.truths
         asked = answers != SPARED
         class_logits = numbers[assignment.rows, 5:]
+        named = one_hot(labels, class_logits.shape[1])
+        named = (1 - self.smoothing) * named + self.smoothing / class_logits.shape[1]
         classification = functional.binary_cross_entropy_with_logits(
-            class_logits, one_hot(labels, class_logits.shape[1]), reduction="none"
+            class_logits, named, reduction="none"
         )
         objectness = quality_focal(numbers[:, 4], wanted, self.focus) * asked
         rows, truths = assignment.rows, assignment.truths

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -11,15 +12,20 @@ from torch import Tensor, nn
 from boxray.networks.necks import convolution
 
 
+def _tower(channels_in: int, channels_out: int) -> nn.Module:
+    return convolution(channels_in, channels_out, 3)
+
+
 class GridHead(nn.Module):
-    """Per level two 3×3 towers, one for where and one for what, then 1×1 to 5 + C numbers a prior.
+    """Per level two towers, one for where and one for what, then 1×1 to 5 + C numbers a prior.
 
     The first tower says tx, ty, tw, th, to of every prior, the second its C class logits: apart
     they learn faster, because what helps to name an object blurs where it ends (Song et al. 2020;
     Ge et al. 2021, section 2.1; measured in docs/experiments.md).
     Channel order: for each prior tx, ty, tw, th, to, then C class logits (the coder's order).
     prior_probability: what σ(to) says before training, so that the many empty cells do not drown
-    the first steps (Lin et al. 2017, focal loss, section 3.3).
+    the first steps (Lin et al. 2017, focal loss, section 3.3). tower: from channels in and out,
+    what stands before the numbers, here a 3×3 convolution.
     """
 
     def __init__(
@@ -30,11 +36,12 @@ class GridHead(nn.Module):
         priors_per_level: int,
         class_count: int,
         prior_probability: float,
+        tower: Callable[[int, int], nn.Module] = _tower,
     ) -> None:
         super().__init__()
         self.priors_per_level = priors_per_level
-        self.where_towers = nn.ModuleList(convolution(width, width, 3) for _ in range(levels))
-        self.what_towers = nn.ModuleList(convolution(width, width, 3) for _ in range(levels))
+        self.where_towers = nn.ModuleList(tower(width, width) for _ in range(levels))
+        self.what_towers = nn.ModuleList(tower(width, width) for _ in range(levels))
         where_bias = torch.zeros(priors_per_level, 5)
         where_bias[:, 4] = math.log(prior_probability / (1 - prior_probability))
         what_bias = torch.full((priors_per_level, class_count), math.log(1 / max(class_count, 2)))

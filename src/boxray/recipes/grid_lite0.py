@@ -12,14 +12,14 @@ from boxray.coders.yolo_grid import YoloGrid
 from boxray.losses import GridLoss
 from boxray.networks.backbones import LITE0_CHANNELS, LITE0_STRIDES, Lite0
 from boxray.networks.heads import GridHead
-from boxray.networks.necks import Pyramid
+from boxray.networks.necks import Pyramid, separable
 from boxray.networks.one_stage import OneStageNetwork
 from boxray.recipes.recipe import Blueprint, Optimisation, PriorsByLevel, Recipe, clustered
 from boxray.selection import Thresholds
 
 LEVELS = len(LITE0_STRIDES)
 PRIORS_PER_LEVEL = 3
-WIDTH = 80
+WIDTH = 96
 
 
 def grid_lite0(
@@ -40,6 +40,7 @@ def grid_lite0(
         priors_per_level=PRIORS_PER_LEVEL,
         class_count=class_count,
         prior_probability=0.01,
+        tower=separable,
     )
     return Recipe(
         name="grid-lite0",
@@ -50,7 +51,7 @@ def grid_lite0(
             Lite0(frozen_stages=4, pretrained=pretrained), Pyramid(LITE0_CHANNELS, WIDTH), head
         ),
         coder=YoloGrid(class_count, LITE0_STRIDES, priors, stretch=2.0),
-        loss=GridLoss(box=2.5, objectness=1.0, classification=1.0, focus=1.5),
+        loss=GridLoss(box=2.5, objectness=1.0, classification=1.0, focus=1.5, smoothing=0.1),
         augmentation=Augmentation(
             zoom=(0.6, 1.6),
             mosaic_zoom=(0.4, 1.0),
@@ -58,6 +59,8 @@ def grid_lite0(
             squeeze=1.3,
             colour=0.3,
             visible=0.35,
+            mixup_share=0.2,
+            erasing=0.3,
         ),
         optimisation=Optimisation(
             learning_rate=2e-3,
@@ -76,5 +79,5 @@ def grid_lite0(
 
 
 BLUEPRINTS = {
-    "grid-lite0": Blueprint(grid_lite0, size=320, priors=clustered(LEVELS, PRIORS_PER_LEVEL)),
+    "grid-lite0": Blueprint(grid_lite0, size=352, priors=clustered(LEVELS, PRIORS_PER_LEVEL)),
 }

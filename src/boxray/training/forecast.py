@@ -127,6 +127,7 @@ def _orders(recipe: Recipe, batch: int, pictures: int, progress: float) -> list[
         batch=batch,
         seed=0,
         mosaic_share=recipe.augmentation.mosaic_share,
+        mixup_share=recipe.augmentation.mixup_share,
     )
     return [schedule.order(i % pictures, 0, i, progress) for i in range(batch)]
 

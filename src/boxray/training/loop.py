@@ -142,6 +142,7 @@ def schedule_of(prepared: Prepared) -> Schedule:
         batch=values["batch"],
         seed=values["seed"],
         mosaic_share=recipe.augmentation.mosaic_share,
+        mixup_share=recipe.augmentation.mixup_share,
         weights=repeat_factors(prepared.train) if values["balance"] else None,
         multi_scale=values["multi_scale"],
     )

@@ -65,6 +65,7 @@ class Schedule:
     batch: int
     seed: int
     mosaic_share: float
+    mixup_share: float = 0.0
     weights: Float[np.ndarray, "pictures"] | None = None
     multi_scale: bool = False
 
@@ -101,13 +102,15 @@ class Schedule:
         return self.order(int(self._permutation(epoch)[position]), step, place, progress)
 
     def order(self, picture: int, step: int, place: int, progress: float) -> Order:
-        """How this picture is shown there: alone, or as the first of a mosaic of four."""
+        """How this picture is shown there: alone, or as the first of a mosaic or a mixup."""
         seed = (self.seed, step, place)
         random = np.random.default_rng((*seed, 1))
         pictures = [picture]
-        mosaic = progress < self.numbers.mosaic_until and random.random() < self.mosaic_share
-        if mosaic:
-            pictures += random.integers(self.picture_count, size=3).tolist()
+        if progress < self.numbers.mosaic_until:
+            drawn = random.random()
+            mixed = drawn < self.mosaic_share + self.mixup_share
+            others = 3 if drawn < self.mosaic_share else 1 if mixed else 0
+            pictures += random.integers(self.picture_count, size=others).tolist()
         return Order(tuple(pictures), self.size_hw(progress, step), seed)
 
     def _permutation(self, epoch: int) -> Int[np.ndarray, "pictures"]:

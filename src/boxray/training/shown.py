@@ -51,6 +51,7 @@ def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
         batch=1,
         seed=seed,
         mosaic_share=recipe.augmentation.mosaic_share,
+        mixup_share=recipe.augmentation.mixup_share,
     )
     full = numbers.sizes[-1][0]
     order = schedule.order(0, step=0, place=0, progress=full)

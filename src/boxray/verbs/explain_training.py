@@ -129,7 +129,7 @@ def explanation(report: TrainingReport) -> list[RenderableType]:
     mosaic = len(report.pictures) > 1
     if mosaic:
         names = ", ".join(shown(one.name) for one in report.pictures)
-        parts.append(f"A mosaic of {names}")
+        parts.append(f"{'A mosaic' if len(report.pictures) > 2 else 'A mixup'} of {names}")
     for one in report.taught.truths:
         at = "" if one.box is None else " at " + ", ".join(f"{edge:.1f}" for edge in one.box)
         of = f" of {shown(report.pictures[one.picture].name)}" if mosaic else ""
