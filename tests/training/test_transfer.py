@@ -150,5 +150,7 @@ def test_a_model_of_another_backbone_is_refused_before_any_work(shipped, picture
         start_from(replace(shipped, weights=few), recipe, pictures)
     with pytest.raises(SettingError, match=r"pixels or backbone differ"):
         start_from(shipped, replace(recipe, mean=(0.0, 0.0, 0.0)), pictures)
+    with pytest.raises(SettingError, match=r"pixels or backbone differ.*--start imagenet"):
+        start_from(shipped, recipe_of(2, OTHER_PRIORS[1:], "yolov3-tiny"), pictures)
     with pytest.raises(ModelError, match="no model 'nowhere'"):
         read_start("nowhere")

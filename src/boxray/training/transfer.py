@@ -86,9 +86,10 @@ def start_from(start: Start, recipe: Recipe, train: Dataset) -> tuple[str, ...] 
 def _fill_backbone(start: Start, recipe: Recipe, wanted: Mapping[str, Tensor]) -> None:
     """The backbone's weights alone, which has no batch norm and sees the same pixels."""
     backbone = {name: value for name, value in wanted.items() if name.startswith("backbone.")}
-    alike = (start.model.mean, start.model.std) == (recipe.mean, recipe.std)
+    is_lite0 = isinstance(getattr(recipe.network, "backbone", None), Lite0)  # Darknet's has none
+    alike = is_lite0 and (start.model.mean, start.model.std) == (recipe.mean, recipe.std)
     lacking = _lacking(start.weights, backbone)
-    if lacking is not None or not alike or not isinstance(recipe.network.backbone, Lite0):
+    if lacking is not None or not alike:
         why = f"it has no weights for {lacking}" if lacking else "its pixels or backbone differ"
         raise SettingError(
             f"the model {start.model.name!r} has nothing for recipe {recipe.name}: {why}. Start "
@@ -114,7 +115,7 @@ def _coder_of(model: bundle.Model, recipe: Recipe) -> YoloGrid | None:
     if (
         isinstance(ours, YoloGrid)
         and isinstance(theirs, YoloGrid)
-        and isinstance(recipe.network.get_submodule("head"), GridHead)
+        and isinstance(getattr(recipe.network, "head", None), GridHead)
         and replace(theirs, class_count=ours.class_count, priors=ours.priors) == ours
         and [len(level) for level in theirs.priors] == [len(level) for level in ours.priors]
         and (model.mean, model.std) == (recipe.mean, recipe.std)
