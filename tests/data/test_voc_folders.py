@@ -96,3 +96,22 @@ def test_folders_that_are_no_splits_are_given_one_by_one(shapes, tmp_path):
     shutil.copytree(shapes, tmp_path / "both/VOC2012")
     with pytest.raises(FormatError, match="holds several VOC data sets"):
         recognise(tmp_path / "both")
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_a_single_file_is_a_data_set_of_one_picture(shapes, tmp_path, flat):
+    expected = next(one for one in read(shapes).samples if one.path.stem == "shapes_00004")
+    folder = shapes / "Annotations"
+    if flat:
+        folder = tmp_path / "flat"
+        move(shapes, "0123456789", folder, folder)
+    (found,) = read(folder / "shapes_00004.xml").samples
+    assert expected.path.name == found.path.name
+    assert expected.truths.boxes.tolist() == found.truths.boxes.tolist()
+
+
+def test_a_single_file_without_its_picture_says_so(shapes):
+    (shapes / "JPEGImages/shapes_00004.jpg").unlink()
+    found = read(shapes / "Annotations/shapes_00004.xml")
+    assert () == tuple(found.samples)
+    assert "there is no picture 'shapes_00004'" in str(found.report.notes)

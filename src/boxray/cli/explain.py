@@ -41,7 +41,9 @@ At = Annotated[
 Truth = Annotated[
     Path | None,
     typer.Option(
-        "--truth", metavar="DATA", help="Each object that this data set marks in the picture."
+        "--truth",
+        metavar="DATA",
+        help="Each object that this data set marks in the picture: its folder or file.",
     ),
 ]
 Training = Annotated[
@@ -60,6 +62,7 @@ Training = Annotated[
     "boxray explain photo.jpg --at 120,80 --pixels --output why\n"
     "boxray explain photo.jpg --box 0 --gradients --model runs/mine --output why\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --output why\n"
+    "boxray explain photo.jpg --truth photo.xml\n"
     "boxray explain voc07/JPEGImages/000005.jpg --truth voc07 --training --seed 1 --output why\n"
     "boxray explain photo.jpg --html photo.html\n",
 )

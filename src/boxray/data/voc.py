@@ -43,13 +43,20 @@ SAYS = frozenset({*_FLAGS, UNLABELLED})
 class Layout:
     """Where a VOC data set keeps its parts.
 
-    lists: plain split name → the file that lists its images, `trainval` among them.
+    lists: plain split name → the file that lists its images, `trainval` among them. only: the one
+    annotation that is all there is, of those in the folder; None for all of them.
     """
 
     root: Path
     annotations: Path
     pictures: tuple[Path, ...]
     lists: dict[str, Path]
+    only: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Its annotations."""
+        return sorted(self.annotations.glob("*.xml"), key=str) if self.only is None else [self.only]
 
     @property
     def splits(self) -> tuple[str, ...]:
@@ -70,8 +77,9 @@ def _read(
     layout: Layout, split: str | None, ledger: Ledger, zero_based: bool, divider: Divider
 ) -> Reading:
     pictures = by_stem(layout.pictures)
-    annotations = {path.stem: path for path in sorted(layout.annotations.glob("*.xml"), key=str)}
+    annotations = {path.stem: path for path in layout.files}
     own = [s for s, path in pictures.items() if ".." not in path.relative_to(layout.root).parts]
+    own = own if layout.only is None else []
     classes: set[str] = set()
     images = []
     known = {stem: pictures.get(stem) for stem in (*annotations, *own)}
@@ -100,7 +108,7 @@ def _names(root: Element) -> set[str]:
 
 def class_names(layout: Layout) -> tuple[str, ...]:
     """The class names in all of its annotations."""
-    return tuple(sorted(_names_in(layout.annotations.glob("*.xml"))))
+    return tuple(sorted(_names_in(layout.files)))
 
 
 def lines_of(path: Path) -> list[str]:

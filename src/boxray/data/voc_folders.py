@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from boxray.data import voc
@@ -14,7 +14,7 @@ from boxray.errors import FormatError
 
 EXPECTED = (
     "Annotations/*.xml beside JPEGImages/ or images/, or XML files beside their pictures, "
-    "or such a folder for each of train, val and test"
+    "or such a folder for each of train, val and test, or a single XML file"
 )
 _OWN = "Annotations"
 _ANNOTATIONS = ("annotations", "annotations/xmls", "Annotation", "xmls", "xml", "labels")
@@ -54,8 +54,12 @@ class SplitFolders:
 def recognise(folder: Path) -> voc.Layout | SplitFolders | None:
     """The layout of a VOC data set at or below `folder`, or None where there is none.
 
+    A single XML file is a data set of one picture, beside it or in the folders that VOC has.
+
     Raises FormatError where the folder holds several that are not its splits.
     """
+    if folder.is_file() and folder.suffix == ".xml":
+        return replace(_layout(folder.parent, folder.parent), lists={}, only=folder)
     if not folder.is_dir():
         return None
     own = _here(folder)
