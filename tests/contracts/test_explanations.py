@@ -7,7 +7,7 @@ the detector itself, run again with the thresholds that the explanation names.
 
 import math
 from dataclasses import replace
-from itertools import repeat
+from itertools import product, repeat
 from typing import get_args
 
 import numpy as np
@@ -37,7 +37,13 @@ from contracts.families import (
     overlap,
     two,
 )
-from contracts.test_coders import PRIORS, STRIDES
+from contracts.test_coders import PRIORS, STRIDES, maps, prior_by_prior
+
+
+def lives(one: Case) -> list[explain.Life]:
+    decision = one.decision()
+    return [explain.of_detection(decision, number) for number in range(len(decision.places))]
+
 
 every_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 every_method = pytest.mark.parametrize("method", get_args(Method))
@@ -135,6 +141,55 @@ class TestTheLifeOfABox:
                     assert overlap(own, box) >= 0.7 - 1e-4
                     told += 1
         assert told > 20
+
+    @every_family
+    def test_none_of_those_that_agree_is_left_out(self, family):
+        most = 0
+        for seed in range(8):
+            one = family(seed)
+            for number, life in enumerate(lives(one)):
+                label, row = CLASSES.index(life.label), one.row_of(life.origins[0].where)
+                own = one.canvas_box(row, label)
+                alike = [
+                    other
+                    for other in range(one.rows())
+                    if other != row
+                    and float(one.scores(other)[label]) >= 0.01
+                    and overlap(own, one.canvas_box(other, label)) >= 0.7
+                ]
+                assert len(alike) == len(life.agreeing), number
+                most = max(most, len(alike))
+        assert most
+
+    def test_those_that_agree_are_counted_however_many_they_are(self):
+        coder = YoloGrid(len(CLASSES), STRIDES, PRIORS, 2.0)
+        rows = len(coder.grid(CANVAS_HW).level)
+        box = np.array([[60.0, 30.0, 84.0, 54.0]])
+        numbers = np.full((rows, coder.numbers), -12.0)
+        numbers[:, :4] = coder.encode(np.tile(box, (rows, 1)), np.arange(rows), CANVAS_HW)
+        near = np.flatnonzero((np.abs(numbers[:, :2]) < 4).all(1))
+        numbers[near, 4], numbers[near, 5] = np.linspace(0, 1, len(near)), 2
+        raw = maps(coder, numbers.astype(np.float32), prior_by_prior, CANVAS_HW)
+        said = Recorded(repeat(tuple(level[None] for level in raw)))
+        detector = OneStage(
+            said, coder, CLASSES, CANVAS_HW, Thresholds(score_threshold=0.3, iou_threshold=0.5)
+        )
+        life = explain.of_detection(
+            Grid(detector, Truths.of(box / 0.8, np.zeros(1, int)), numbers, coder).decision(), 0
+        )
+        scores = [other.score for other in life.agreeing]
+        assert len(near) - 1 == len(scores) > 10
+        assert sorted(scores, reverse=True) == scores
+
+    def test_the_way_to_the_image_comes_to_what_it_says_it_does(self):
+        cut = 0
+        for family, seed in product(FAMILIES.values(), range(8)):
+            for life in lives(family(seed)):
+                for step in life.to_image:
+                    came_to = eval(step.formula, {"min": min, "max": max})
+                    assert came_to == pytest.approx(step.value, abs=0.02), step
+                    cut += step.formula.startswith("m")
+        assert cut > 0
 
 
 def killer_by_hand(one: Case, which: int, decision) -> str | None:

@@ -115,14 +115,27 @@ def _proposal(decision: Decision, where: Any) -> Life | None:
 
 
 def _to_image(decision: Decision, place: int) -> tuple[Step, ...]:
-    """Each edge from canvas to image, written out; what lies outside the image is cut off."""
-    (top, left), (down, across) = decision.placement.offset, decision.placement.scale_yx
+    """Each edge from canvas to image, written out, with the cut where it is outside the image."""
+    placement = decision.placement
+    (top, left), (down, across) = placement.offset, placement.scale_yx
+    height, width = placement.image_hw
     canvas = as_box(decision.selection.boxes[place])
     image = as_box(decision.shown[place])
-    shifts = ((left, across), (top, down), (left, across), (top, down))
+    ways = ((left, across, width), (top, down, height)) * 2
     return tuple(
-        Step(name, f"({edge:.2f} - {shift}) / {scale:.5g}", shown)
-        for name, edge, (shift, scale), shown in zip(
-            ("x0", "y0", "x1", "y1"), canvas, shifts, image, strict=True
+        Step(
+            name,
+            _inside(f"({edge:.2f} - {shift}) / {scale:.5g}", (edge - shift) / scale, end),
+            shown,
+        )
+        for name, edge, (shift, scale, end), shown in zip(
+            ("x0", "y0", "x1", "y1"), canvas, ways, image, strict=True
         )
     )
+
+
+def _inside(formula: str, value: float, end: int) -> str:
+    """The formula of an edge, as it reads where the image cuts it off."""
+    if value < 0:
+        return f"max({formula}, 0)"
+    return f"min({formula}, {end})" if value > end else formula

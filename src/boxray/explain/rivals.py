@@ -13,7 +13,6 @@ from boxray.records import Fate
 
 NEARLY = 0.7  # IoU with a box of the same class from which two candidates say nearly the same
 FAINTEST = 0.01  # a score below this says nothing, wherever its box lies
-MOST_AGREEING = 10
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def _what(decision: Decision, loser: int) -> Literal["suppressed", "lowered", "f
 
 
 def agreeing(decision: Decision, place: int) -> tuple[Said, ...]:
-    """Other rows that said nearly this box with this class, the best ten of them."""
+    """Every other row that said nearly this box with this class, the best of them first."""
     own = decision.candidates.take(np.array(decision.selection.origins[place]))
     label = own.labels[0]
     rows = own.row[own.labels == label]  # boxes of other classes may be fused into this one
@@ -78,5 +77,4 @@ def agreeing(decision: Decision, place: int) -> tuple[Said, ...]:
     others = alike[~np.isin(found.row[alike], rows)]
     box = decision.selection.boxes[[place]]
     near = others[iou(box, found.boxes[others])[0] >= NEARLY]
-    best = near[np.argsort(-found.scores[near], kind="stable")][:MOST_AGREEING]
-    return everything.said(best)
+    return everything.said(near[np.argsort(-found.scores[near], kind="stable")])

@@ -67,13 +67,20 @@ function proposalPart(proposal) {
   return part("Its proposal", ...lines.map((line) => make("p", "", line)), stepsList(origin.steps));
 }
 
-// The way from the canvas to the image, each edge written out; the image cuts off what leaves it.
+// The way from the canvas to the image, each edge written out; with the cut where it is outside the image.
 function toImage({ image_hw, resized_hw, offset }, canvasBox, box) {
   return ["x0", "y0", "x1", "y1"].map((name, i) => {
     const axis = i % 2 ? 0 : 1; // height first
     const scale = +(resized_hw[axis] / image_hw[axis]).toPrecision(5);
-    return { name, formula: `(${number(canvasBox[i], 2)} - ${offset[axis]}) / ${scale}`, value: box[i] };
+    const formula = `(${number(canvasBox[i], 2)} - ${offset[axis]}) / ${scale}`;
+    const value = ((canvasBox[i] - offset[axis]) * image_hw[axis]) / resized_hw[axis];
+    return { name, formula: inside(formula, value, image_hw[axis]), value: box[i] };
   });
+}
+
+function inside(formula, value, end) {
+  if (value < 0) return `max(${formula}, 0)`;
+  return value > end ? `min(${formula}, ${end})` : formula;
 }
 
 function lifeOf(view, told) {
@@ -97,6 +104,7 @@ function lifeOf(view, told) {
 }
 
 const MOST_RIVALS = 8;
+const MOST_ALIKE = 10;
 
 function rivalTable(view, rivals) {
   const lowering = rivals.some(({ scoreLost }) => scoreLost !== 0);
@@ -105,14 +113,15 @@ function rivalTable(view, rivals) {
   ]);
   const head = ["who", "was", "IoU", "won by", ...(lowering ? ["score lost"] : [])];
   const table = tabled(head, rows, (column) => column > 1);
-  const more = rivals.length - rows.length;
-  return more > 0 ? make("div", "", table, make("p", "quiet", `and ${more} more`)) : table;
+  return make("div", "", table, ...andMore(rivals.length - rows.length));
 }
+
+const andMore = (more) => (more > 0 ? [make("p", "quiet", `and ${more} more`)] : []);
 
 function candidateList(view, candidates) {
   const list = make("ul", "chips");
-  for (const one of candidates) list.append(make("li", "", candidateButton(view, one)));
-  return list;
+  for (const one of candidates.slice(0, MOST_ALIKE)) list.append(make("li", "", candidateButton(view, one)));
+  return make("div", "", list, ...andMore(candidates.length - MOST_ALIKE));
 }
 
 function deathOf(view, told, advice) {

@@ -3,7 +3,6 @@
 const ENOUGH = 0.5; // of overlap
 const NEARLY = 0.7; // IoU from which two say nearly the same
 const FAINTEST = 0.01; // a score below this says nothing
-const MOST_AGREEING = 10;
 const MOST_CLOSEST = 3;
 const STAGES = ["reachable", "localised", "named", "score", "limit", "suppression", "max_detections", "matched"];
 
@@ -170,7 +169,7 @@ function rival({ page, selection }, loser, winner) {
   };
 }
 
-// Others that said nearly this box with this class, the best ten of them.
+// Every other that said nearly this box with this class, the best of them first.
 function agreeing({ page, selection }, place) {
   const { boxes, scores, labels } = page.table;
   const own = selection.origins[place];
@@ -179,7 +178,7 @@ function agreeing({ page, selection }, place) {
       labels[one] === labels[own[0]] && scores[one] >= single(FAINTEST) && !own.includes(one) &&
       iou(selection.boxes[place], boxAt(boxes, one), single) >= single(NEARLY),
   );
-  return bestFirst(page.table, near).slice(0, MOST_AGREEING);
+  return bestFirst(page.table, near);
 }
 
 // Everything about the box that selection kept at `place`, as boxray.explain.Life; candidates are

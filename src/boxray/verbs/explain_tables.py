@@ -82,6 +82,8 @@ def _life(life: Life) -> Tree:
     alike = tree.add(f"{len(life.agreeing)} other rows said nearly the same")
     for said in life.agreeing[:MOST_BEATEN]:
         alike.add(_said(said))
+    if len(life.agreeing) > MOST_BEATEN:
+        alike.add(f"and {len(life.agreeing) - MOST_BEATEN} more")
     return tree
 
 
