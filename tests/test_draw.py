@@ -63,6 +63,13 @@ def test_equal_boxes_do_not_hide_each_others_tags():
     assert min(areas) > 100
 
 
+def test_a_tag_is_read_beside_many_others_of_boxes_that_fill_the_picture():
+    colours = [(200 - 20 * i, 10, 20 * i) for i in range(7)]
+    drawn = draw(GREY, boxes(*[[0, 0, 160, 120]] * 7), ["suppressed 0.57"] * 7, colours=colours)
+    # each tag is about 90 x 13 pixels, and covered by no other; letters take up a third
+    assert min((drawn == colour).all(2).sum() for colour in colours) > 400
+
+
 @pytest.mark.parametrize(
     "text",
     ["猫 0.9", "Öl ß", "\ud800", "a\nb\0c", "مرحبا", "🙂", "x" * 5000, "", "<b>bold</b>", "\u202e"],

@@ -178,15 +178,18 @@ def _free_place(
 
 
 def _places(frame: Rectangle, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Left and top of a tag: above the box, inside it, below it; at its left, then its right."""
+    """Left and top of a tag: above the box, inside it, below it, then in steps down its edges."""
     left, top, right, bottom = frame
     width, height = size
-    for start in (left, right - width + 1):
+    starts = (left, right - width + 1)
+    for start in starts:
         above = top - height
         yield start, (above if above >= 0 else top)
         yield start, top
         yield start, bottom + 1
         yield start, bottom - height + 1
+    for step in range(top + height, bottom - height + 1, height):
+        yield from ((start, step) for start in starts)
 
 
 def _touch(a: Rectangle, b: Rectangle) -> bool:
