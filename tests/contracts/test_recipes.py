@@ -29,11 +29,6 @@ TRAINED = [  # the papers' own take a while, however few their steps
 ]
 
 
-# After two steps proposals are in near ties, which weights in 16 bits may decide otherwise, so that
-# the certificate is refused, as with seeds 0, 1 and 2; with this one none of them matters.
-SEEDS = {"faster-rcnn-resnet50": 3}
-
-
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory) -> Path:
     """Five pictures, four of them to learn from: one empty, one whose objects are all ignored."""
@@ -58,7 +53,7 @@ def trained(request, pictures, tmp_path_factory) -> Path:
         validations=1,
         threads=1,
         workers=0,
-        seed=SEEDS.get(request.param, 0),
+        seed=0,
     )
     assert 2 == train(settings).steps
     yield output

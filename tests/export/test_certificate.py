@@ -63,16 +63,41 @@ def metadata(content: bytes) -> dict:
 def before_all(content: bytes, operator: str, *weights: np.ndarray, **attributes: object) -> bytes:
     """The file with one more step between its input and its network."""
     graph = onnx.load_from_string(content)
+    put_before(graph, INPUT_NAME, operator, *weights, **attributes)
+    return resealed(graph)
+
+
+def put_before(
+    graph: onnx.ModelProto, name: str, operator: str, *weights: np.ndarray, **attributes: object
+) -> None:
+    """One more step between this input and all that reads it."""
     for node in graph.graph.node:
-        for place, name in enumerate(node.input):
-            if name == INPUT_NAME:
+        for place, read in enumerate(node.input):
+            if name == read:
                 node.input[place] = "spoilt"
     names = [f"fault_{number}" for number in range(len(weights))]
     graph.graph.initializer.extend(
         numpy_helper.from_array(weight, name) for weight, name in zip(weights, names, strict=True)
     )
-    step = helper.make_node(operator, [INPUT_NAME, *names], ["spoilt"], **attributes)
-    graph.graph.node.insert(0, step)
+    graph.graph.node.insert(0, helper.make_node(operator, [name, *names], ["spoilt"], **attributes))
+
+
+def half_a_pixel(content: bytes, kernel: np.ndarray, pads: tuple[int, ...]) -> bytes:
+    """The file that sees its pictures moved."""
+    weight = np.tile(kernel.astype(np.float32), (3, 1, 1, 1))
+    return before_all(content, "Conv", weight, group=3, pads=pads)
+
+
+def from_0_to_1(content: bytes) -> bytes:
+    """The file whose network gets pixels from 0 to 1."""
+    # (x·128 + 127) / 255 = (x + 127/128) · 128/255
+    shifted = before_all(content, "Mul", np.array([STD / 255], np.float32))
+    graph = onnx.load_from_string(shifted)
+    graph.graph.initializer.append(
+        numpy_helper.from_array(np.array([MEAN / STD], np.float32), "shift")
+    )
+    graph.graph.node[0].input[0] = "shifted"
+    graph.graph.node.insert(0, helper.make_node("Add", [INPUT_NAME, "shift"], ["shifted"]))
     return resealed(graph)
 
 
@@ -125,10 +150,8 @@ class TestPlantedFaults:
         ],
     )
     def test_a_letterbox_off_by_half_a_pixel(self, content, twin, kernel, pads, way):
-        weight = np.tile(kernel.astype(np.float32), (3, 1, 1, 1))
-        spoilt = before_all(content, "Conv", weight, group=3, pads=pads)
         with pytest.raises(ModelError, match=f"wrong letterbox.*half a pixel too far {way}"):
-            certify(spoilt, twin)
+            certify(half_a_pixel(content, kernel, pads), twin)
 
     def test_priors_in_another_order(self, content, twin):
         coder = metadata(content)["coder"]
@@ -147,16 +170,8 @@ class TestPlantedFaults:
                 certify(spoilt, one)
 
     def test_another_normalisation_in_the_graph(self, content, twin):
-        # (x·128 + 127) / 255 = (x + 127/128) · 128/255: pixels from 0 to 1
-        shifted = before_all(content, "Mul", np.array([STD / 255], np.float32))
-        graph = onnx.load_from_string(shifted)
-        graph.graph.initializer.append(
-            numpy_helper.from_array(np.array([MEAN / STD], np.float32), "shift")
-        )
-        graph.graph.node[0].input[0] = "shifted"
-        graph.graph.node.insert(0, helper.make_node("Add", [INPUT_NAME, "shift"], ["shifted"]))
         with pytest.raises(ModelError, match=r"another normalisation.*pixels from 0 to 1"):
-            certify(resealed(graph), twin)
+            certify(from_0_to_1(content), twin)
 
     def test_the_weights_of_another_moment(self, content, recipe, twin):
         with torch.no_grad():

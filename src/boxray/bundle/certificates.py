@@ -46,10 +46,10 @@ class Certificate:
     """How far the file's detections are from those of its network in torch.
 
     pixels and score: the farthest edge, in pixels of the picture, and the largest difference of a
-    score over `pairs` of detections, the network having the file's own weights. trained_pixels and
+    score of any candidate, the network having the file's own weights. trained_pixels and
     trained_score: the same against the weights as they were trained, in single precision; None
-    where nobody has them. alone: detections in no pair, since one side suppressed them, or showed
-    a rival of nearly the same score: a last digit may decide. weights: the trained ones. torch and
+    where nobody has them. pairs: detections that both show; alone: those that one side shows and
+    the other suppressed: a last digit may decide. weights: the trained ones. torch and
     onnxruntime: versions. integers: of a file on 8-bit integers; all else is of the file before.
     """
 

@@ -12,11 +12,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from jaxtyping import Bool, Int
 from torch import nn
 
 from boxray import bundle, images
-from boxray.boxes import Array
 from boxray.bundle.certificates import Certificate, Precision
 from boxray.detectors import OneStage, TwoStage
 from boxray.engines.pytorch import TorchEngine, TorchStages
@@ -24,22 +22,20 @@ from boxray.errors import ModelError, SettingError
 from boxray.evaluation import AnnotatedImages, evaluate
 from boxray.export import as_stored, folded
 from boxray.export.causes import RAW_SHARE, difference, largest, named, raw_of
+from boxray.export.comparison import Measured, measured
 from boxray.export.twins import Twin
 from boxray.images import Pixels
-from boxray.metrics.agreement import agree
-from boxray.records import Detections
 
 SIZES_HW = ((320, 320), (320, 224), (211, 333), (61, 67))  # of the pictures
 OTHER_HW = (320, 224)  # a canvas beside the model's own, to the next multiple
 REAL = 6  # pictures of the data that are compared box by box
-SHOWN = 60  # candidates of a picture that reach the threshold: some agree, some are suppressed
 
 
 @dataclass(frozen=True)
 class Tolerance:
     """How far a file may be from its network.
 
-    pixels and score: of any detection, 16-bit weights being the file's own; trained_pixels and
+    pixels and score: of any candidate, 16-bit weights being the file's own; trained_pixels and
     trained_score: against the weights as trained; ap50: of average precision, on given data.
     alone: share of the detections that one side shows and the other does not.
     """
@@ -58,16 +54,6 @@ class Pictures:
 
     images: AnnotatedImages
     name: str
-
-
-@dataclass(frozen=True)
-class Measured:
-    """How far two detectors are apart over all pictures and canvases; as in `Certificate`."""
-
-    pixels: float
-    score: float
-    pairs: int
-    alone: int
 
 
 def certify(
@@ -95,11 +81,11 @@ def certify(
     if twin.trained is not None:
         _require_same_weights(stored, twin)
     own = twin.holding(stored)
-    network = own.detector
+    canvases_hw = _canvases(file)
     photos = _photos(dataset)
     _require_same_batches(file, own, photos)
-    _require_same_nothing(file, network, photos[0])
-    found = _measured(file, network, photos, (limits.pixels, limits.score))
+    _require_same_nothing(file, own.detector, photos[0])
+    found = measured(file, own.detector, photos, canvases_hw)
     _require_within(found, limits)
     trained = _trained(file, twin, photos, limits)
     return Certificate(
@@ -109,7 +95,7 @@ def certify(
         pairs=found.pairs,
         alone=found.alone,
         pictures=len(photos),
-        canvases_hw=_canvases(file),
+        canvases_hw=canvases_hw,
         torch=torch.__version__,
         onnxruntime=onnxruntime.__version__,
         trained_pixels=None if trained is None else trained.pixels,
@@ -131,6 +117,10 @@ def _require_same_reading(
     }
     if isinstance(file, TwoStage) and isinstance(twin, TwoStage):
         said_and_meant["priors of proposals"] = (file.proposal_coder, twin.proposal_coder)
+        said_and_meant["choice of proposals"] = (
+            file.proposal_thresholds,
+            twin.proposal_thresholds,
+        )
     for what, (said, meant) in said_and_meant.items():
         if said != meant:
             raise ModelError(
@@ -220,78 +210,14 @@ def _require_same_nothing(
             raise ModelError(f"the export is refused: no proposals give the shapes {shapes}.")
 
 
-def _measured(
-    file: OneStage | TwoStage,
-    network: OneStage | TwoStage,
-    photos: list[Pixels],
-    near: tuple[float, float],
-) -> Measured:
-    """All pictures on all canvases; near: pixels and score within which two rivals are one."""
-    parts = []
-    for canvas_hw in _canvases(file):
-        pair = replace(file, canvas_hw=canvas_hw), replace(network, canvas_hw=canvas_hw)
-        threshold = _threshold(pair[0], photos[0])
-        parts += [_of_photo(*pair, photo, threshold, near) for photo in photos]
-    return Measured(
-        max(part.pixels for part in parts),
-        max(part.score for part in parts),
-        sum(part.pairs for part in parts),
-        sum(part.alone for part in parts),
-    )
-
-
-def _threshold(detector: OneStage | TwoStage, photo: Pixels) -> float:
-    """The score that enough candidates of a picture reach, whatever the network knows."""
-    everything = detector.detect_array(photo, score_threshold=0.0).candidates
-    assert everything is not None
-    return float(np.sort(everything.scores)[-SHOWN:][0])
-
-
-def _of_photo(
-    file: OneStage | TwoStage,
-    network: OneStage | TwoStage,
-    photo: Pixels,
-    threshold: float,
-    near: tuple[float, float],
-) -> Measured:
-    one, other = (
-        detector.detect_array(photo, score_threshold=max(0.0, threshold - near[1]))
-        for detector in (file, network)
-    )
-    agreement = agree(one, other)
-    mine, theirs = agreement.pairs.T
-    apart = (agreement.pixels > near[0]) | (agreement.score > near[1])
-    # a rival of nearly the same score stayed in its place: both sides told both
-    rivals = apart & _told(one, mine, other, near) & _told(other, theirs, one, near)
-    return Measured(
-        pixels=float(agreement.pixels[~rivals].max(initial=0)),
-        score=float(agreement.score[~rivals].max(initial=0)),
-        pairs=int((~rivals).sum()),
-        alone=sum(map(len, agreement.alone)) + 2 * int(rivals.sum()),
-    )
-
-
-def _told(
-    one: Detections, rows: Int[Array, "k"], other: Detections, near: tuple[float, float]
-) -> Bool[Array, "k"]:
-    """Which of these detections the other side told, too, whether or not it kept them."""
-    assert one.candidates is not None
-    assert other.candidates is not None
-    mine = one.candidates.take(np.array([one.origins[row][0] for row in rows], np.int64))
-    theirs = other.candidates
-    pixels = np.abs(mine.boxes[:, None] - theirs.boxes[None]).max(2)
-    score = np.abs(mine.scores[:, None] - theirs.scores[None])
-    same = mine.labels[:, None] == theirs.labels[None]
-    return (same & (pixels <= near[0]) & (score <= near[1])).any(1)
-
-
 def _require_within(found: Measured, limits: Tolerance) -> None:
     share = found.alone / max(1, 2 * found.pairs + found.alone)
     if found.pixels > limits.pixels or found.score > limits.score or share > limits.alone:
         raise ModelError(
-            f"the export is refused: its detections are up to {found.pixels:.3g} pixels and "
-            f"{found.score:.2g} of a score from its network's, {share:.0%} of them without a "
-            f"partner; allowed are {limits.pixels:g}, {limits.score:g} and {limits.alone:.0%}."
+            f"the export is refused: its boxes are up to {found.pixels:.3g} pixels and "
+            f"{found.score:.2g} of a score from its network's, {share:.0%} of its detections "
+            f"shown by one of them only; allowed are {limits.pixels:g}, {limits.score:g} and "
+            f"{limits.alone:.0%}."
         )
 
 
@@ -301,10 +227,10 @@ def _trained(
     """Against the weights as trained, where somebody has them."""
     if twin.trained is None:
         return None
-    near = (limits.trained_pixels, limits.trained_score)
-    found = _measured(file, twin.detector, photos, near)
-    allowed = replace(limits, pixels=near[0], score=near[1])
-    _require_within(found, allowed)
+    found = measured(file, twin.detector, photos, _canvases(file))
+    _require_within(
+        found, replace(limits, pixels=limits.trained_pixels, score=limits.trained_score)
+    )
     return found
 
 

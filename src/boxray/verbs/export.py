@@ -73,9 +73,9 @@ class ExportReport:
 def certified(certificate: Certificate) -> list[str]:
     """A certificate in words."""
     lines = [
-        f"It detects what its network detects in torch: {certificate.pairs} pairs of boxes at most "
-        f"{certificate.pixels:.2g} pixels and {certificate.score:.1g} of a score apart, "
-        f"{certificate.alone} detections without a partner."
+        f"It detects what its network detects in torch: boxes at most {certificate.pixels:.2g} "
+        f"pixels and {certificate.score:.1g} of a score apart; {certificate.pairs} detections "
+        f"shown by both, {certificate.alone} by one only."
     ]
     if certificate.trained_pixels is not None:
         lines.append(
