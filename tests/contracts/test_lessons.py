@@ -87,8 +87,7 @@ def test_a_mosaic_comes_to_what_training_steps(learner, samples):
     seed, shown = next(found for found in seeds if len(found[1].samples) == 4)
     found = taught_by(detector, recipe, shown)
     loader = TrainingPictures(samples, SIZE_HW, recipe.augmentation, 0)
-    share = recipe.augmentation.mosaic_share
-    schedule = Schedule(recipe.optimisation, SIZE_HW, 32, len(samples), 1, seed, share)
+    schedule = Schedule.of(recipe, len(samples), seed=seed)
     order = schedule.order(0, 0, 0, recipe.optimisation.sizes[-1][0])
     assert stepped(recipe, collate([loader[order]])) == pytest.approx(
         found.terms, rel=1e-4, abs=1e-6

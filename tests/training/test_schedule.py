@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from boxray.recipes.recipe import Optimisation
+from boxray.recipes.training_numbers import AUGMENTATION  # half of the canvases are mosaics
 from boxray.training.schedule import Clock, Schedule
 
 NUMBERS = Optimisation(
@@ -24,12 +25,12 @@ NUMBERS = Optimisation(
 )
 PLAN = Schedule(
     numbers=NUMBERS,
+    augmentation=AUGMENTATION,
     canvas_hw=(320, 256),
     stride=32,
     picture_count=23,
     batch=4,
     seed=1,
-    mosaic_share=0.5,
 )
 
 
@@ -116,7 +117,8 @@ def test_mosaics_come_at_their_share_and_end_early():
 
 
 def test_mixups_come_at_their_share_beside_mosaics_and_end_with_them():
-    plan = replace(PLAN, picture_count=400, batch=8, mixup_share=0.2)
+    mixed = replace(AUGMENTATION, mixup_share=0.2)
+    plan = replace(PLAN, picture_count=400, batch=8, augmentation=mixed)
     steps = orders(plan, 100)
     counts = Counter(len(order.pictures) for step in steps[:80] for order in step)
     assert {1, 2, 4} == set(counts)

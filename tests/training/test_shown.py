@@ -51,9 +51,7 @@ def recipe():
 def test_it_is_what_the_loader_shows(samples, recipe, seed):
     shown = in_training(samples, recipe, seed)
     loader = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 10**8)
-    shares = recipe.augmentation.mosaic_share, recipe.augmentation.mixup_share
-    schedule = Schedule(recipe.optimisation, recipe.canvas_hw, 32, 5, 1, seed, *shares)
-    order = schedule.order(0, 0, 0, 0.7)
+    order = Schedule.of(recipe, 5, seed=seed).order(0, 0, 0, 0.7)
     pixels, [(boxes, labels, ignored)], _ = collate([loader[order]])
     assert [samples[which].path for which in order.pictures] == [s.path for s in shown.samples]
     np.testing.assert_array_equal(pixels[0].permute(1, 2, 0), shown.seen.image)

@@ -119,16 +119,7 @@ def costs_of(
 
 def _orders(recipe: Recipe, batch: int, pictures: int, progress: float) -> list[Order]:
     """A batch as it is asked for at this place of the schedule."""
-    schedule = Schedule(
-        numbers=recipe.optimisation,
-        canvas_hw=recipe.canvas_hw,
-        stride=recipe.coder.canvas_multiple,
-        picture_count=pictures,
-        batch=batch,
-        seed=0,
-        mosaic_share=recipe.augmentation.mosaic_share,
-        mixup_share=recipe.augmentation.mixup_share,
-    )
+    schedule = Schedule.of(recipe, pictures)
     return [schedule.order(i % pictures, 0, i, progress) for i in range(batch)]
 
 

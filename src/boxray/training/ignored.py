@@ -61,14 +61,5 @@ def _ignored(
 
 def _last_sizes(recipe: Recipe) -> set[tuple[int, int]]:
     """The canvases of many steps at the end of a training that changes them."""
-    schedule = Schedule(
-        numbers=recipe.optimisation,
-        canvas_hw=recipe.canvas_hw,
-        stride=recipe.coder.canvas_multiple,
-        picture_count=1,
-        batch=1,
-        seed=0,
-        mosaic_share=0.0,
-        multi_scale=True,
-    )
+    schedule = Schedule.of(recipe, 1, multi_scale=True)
     return {schedule.size_hw(1.0, step) for step in range(0, 1000, 10)}

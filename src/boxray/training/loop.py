@@ -133,16 +133,12 @@ def _has_stalled(rows: list[dict[str, Any]], patience: int | None) -> bool:
 
 def schedule_of(prepared: Prepared) -> Schedule:
     """The plan of a training that is prepared."""
-    values, recipe = prepared.resolved.values, prepared.recipe
-    return Schedule(
-        numbers=recipe.optimisation,
-        canvas_hw=recipe.canvas_hw,
-        stride=recipe.coder.canvas_multiple,
-        picture_count=len(prepared.train.samples),
+    values = prepared.resolved.values
+    return Schedule.of(
+        prepared.recipe,
+        len(prepared.train.samples),
         batch=values["batch"],
         seed=values["seed"],
-        mosaic_share=recipe.augmentation.mosaic_share,
-        mixup_share=recipe.augmentation.mixup_share,
         weights=repeat_factors(prepared.train) if values["balance"] else None,
         multi_scale=values["multi_scale"],
     )

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from boxray.recipes.recipe import Optimisation
+from boxray.augmentation import Augmentation
+from boxray.recipes.recipe import Optimisation, Recipe
 
 STEPS_PER_SCALE = 10
 LARGEST_CHANGE = 0.25  # of a side, in multi-scale training
@@ -53,21 +54,45 @@ class Schedule:
     """The plan of a training: which pictures come when, how large, at which learning rate.
 
     Everything is computed from (seed, step, progress), so that nothing but these must be saved.
+    augmentation: of a recipe, whose shares say how many pictures make a canvas.
     weights: how often each picture is shown against the others, None for equally often.
     multi_scale: once the canvas is full, a side within a quarter of it is drawn every tenth step
     (Redmon & Farhadi 2017, section 2, "multi-scale training").
     """
 
     numbers: Optimisation
+    augmentation: Augmentation
     canvas_hw: tuple[int, int]
     stride: int
     picture_count: int
     batch: int
     seed: int
-    mosaic_share: float
-    mixup_share: float = 0.0
     weights: Float[np.ndarray, "pictures"] | None = None
     multi_scale: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        picture_count: int,
+        *,
+        batch: int = 1,
+        seed: int = 0,
+        weights: Float[np.ndarray, "pictures"] | None = None,
+        multi_scale: bool = False,
+    ) -> Schedule:
+        """The plan that a recipe has for so many pictures."""
+        return cls(
+            numbers=recipe.optimisation,
+            augmentation=recipe.augmentation,
+            canvas_hw=recipe.canvas_hw,
+            stride=recipe.coder.canvas_multiple,
+            picture_count=picture_count,
+            batch=batch,
+            seed=seed,
+            weights=weights,
+            multi_scale=multi_scale,
+        )
 
     def learning_rate(self, progress: float) -> float:
         """Share of the peak: rising in the warm-up, then a cosine down to the final share."""
@@ -107,9 +132,9 @@ class Schedule:
         random = np.random.default_rng((*seed, 1))
         pictures = [picture]
         if progress < self.numbers.mosaic_until:
-            drawn = random.random()
-            mixed = drawn < self.mosaic_share + self.mixup_share
-            others = 3 if drawn < self.mosaic_share else 1 if mixed else 0
+            drawn, mosaics = random.random(), self.augmentation.mosaic_share
+            mixed = drawn < mosaics + self.augmentation.mixup_share
+            others = 3 if drawn < mosaics else 1 if mixed else 0
             pictures += random.integers(self.picture_count, size=others).tolist()
         return Order(tuple(pictures), self.size_hw(progress, step), seed)
 

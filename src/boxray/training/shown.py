@@ -42,18 +42,8 @@ def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
     The canvas is full, which it is not from the beginning. Raises ImageError where one of the
     pictures cannot be read.
     """
-    numbers = recipe.optimisation
-    schedule = Schedule(
-        numbers=numbers,
-        canvas_hw=recipe.canvas_hw,
-        stride=recipe.coder.canvas_multiple,
-        picture_count=len(samples),
-        batch=1,
-        seed=seed,
-        mosaic_share=recipe.augmentation.mosaic_share,
-        mixup_share=recipe.augmentation.mixup_share,
-    )
-    full = numbers.sizes[-1][0]
+    full = recipe.optimisation.sizes[-1][0]
+    schedule = Schedule.of(recipe, len(samples), seed=seed)
     order = schedule.order(0, step=0, place=0, progress=full)
     shown = [samples[place] for place in order.pictures]  # one may stand there twice
     loader = TrainingPictures(_numbered(shown), recipe.canvas_hw, recipe.augmentation, 0)
