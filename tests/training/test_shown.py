@@ -100,7 +100,7 @@ def test_in_use_nothing_is_lost(samples, recipe):
 def test_a_picture_that_cannot_be_read_is_named(samples, recipe, tmp_path):
     broken = replace(samples[0], path=tmp_path / "broken.jpg")
     broken.path.write_bytes(b"no picture")
-    with pytest.raises(ImageError, match=r"broken\.jpg.*change --seed"):
+    with pytest.raises(ImageError, match=r"broken\.jpg.*Another --seed"):
         in_training([broken], recipe, 0)
 
 

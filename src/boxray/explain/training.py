@@ -84,7 +84,7 @@ class TaughtRow:
 class TaughtTruth:
     """One annotated object and what training made of it.
 
-    picture: of a mosaic, in which of its pictures it is; 0 for the one that was asked about.
+    picture: of a mosaic or a mixup, in which of its pictures it is; 0 for the one asked about.
     fate: taught; ignored, as it is difficult or too much of it was cut off; or lost, cut off
     wholly. box: in pixels of what the network sees, None if lost. terms: of all rows together.
     left_alone: by stage, how many rows near it are not told anything, between or spared.

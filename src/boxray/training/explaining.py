@@ -47,7 +47,7 @@ def recipe_of(model: AnyModel, canvas_hw: tuple[int, int]) -> Recipe:
 
 
 def taught_by(detector: OneStage | TwoStage, recipe: Recipe, shown: Shown, seed: int = 0) -> Taught:
-    """What a picture, or a mosaic of several, teaches. seed: of the samples that losses draw."""
+    """What a picture, or several in one, teach. seed: of the samples that losses draw."""
     objects = [
         Known(detector.classes[label], picture)
         for picture, sample in enumerate(shown.samples)

@@ -37,8 +37,9 @@ def in_use(sample: Sample, canvas_hw: tuple[int, int]) -> Shown:
 
 
 def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
-    """The first of the pictures as training's own loader shows it: alone or in a mosaic, augmented.
+    """The first of the pictures as training's own loader shows it: augmented.
 
+    Alone, in a mosaic with three others, or in a mixup with one, as the seed has it.
     The canvas is full, which it is not from the beginning. Raises ImageError where one of the
     pictures cannot be read.
     """
@@ -49,7 +50,7 @@ def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
     loader = TrainingPictures(_numbered(shown), recipe.canvas_hw, recipe.augmentation, 0)
     seen, complaints = loader[Order(tuple(range(len(shown))), order.size_hw, order.seed)]
     if complaints:
-        raise ImageError(f"{complaints[0]} To show another mosaic, change --seed.")
+        raise ImageError(f"{complaints[0]} Another --seed shows it with other pictures, or alone.")
     return Shown(seen, tuple(shown))
 
 

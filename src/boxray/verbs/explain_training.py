@@ -34,7 +34,7 @@ _IGNORED = (150, 150, 150)
 class TrainingReport:
     """What a picture teaches. seed: of its augmentation, None for the picture as it is.
 
-    pictures: of a mosaic all four, this one first.
+    pictures: all that are seen, this one first: four of a mosaic, two of a mixup.
     """
 
     model: str
@@ -70,8 +70,8 @@ def explain_training(
     """Which rows answer for which object of a picture, and what each term of the loss came to.
 
     truth: a data set that the picture is part of. seed: of one way in which a training on it shows
-    the picture: augmented, and perhaps in a mosaic with three others. output: a folder for what the
-    network sees. Raises SettingError for a model without a recipe, MissingExtra without torch.
+    the picture: augmented, perhaps in a mosaic with three others, or in a mixup with one. output: a
+    folder for what the network sees. Raises SettingError for a model without a recipe, MissingExtra without torch.
     """
     try:
         from boxray.training.explaining import recipe_of, taught_by
@@ -126,13 +126,13 @@ def _drawn(image: Pixels, taught: Taught) -> Pixels:
 def explanation(report: TrainingReport) -> list[RenderableType]:
     """A tree for each object, then what the loss came to."""
     parts: list[RenderableType] = []
-    mosaic = len(report.pictures) > 1
-    if mosaic:
+    several = len(report.pictures) > 1
+    if several:
         names = ", ".join(shown(one.name) for one in report.pictures)
         parts.append(f"{'A mosaic' if len(report.pictures) > 2 else 'A mixup'} of {names}")
     for one in report.taught.truths:
         at = "" if one.box is None else " at " + ", ".join(f"{edge:.1f}" for edge in one.box)
-        of = f" of {shown(report.pictures[one.picture].name)}" if mosaic else ""
+        of = f" of {shown(report.pictures[one.picture].name)}" if several else ""
         tree = Tree(f"{shown(one.label)}{of}{at}: {one.fate}{_because(one.fate)}")
         for stage in report.taught.stages:
             _answering(tree, one, stage, _name(stage, report.taught))
