@@ -73,6 +73,12 @@ class TestGoldenValues:
     def test_the_area_of_an_inverted_box_is_zero_even_if_both_sides_are_negative(self):
         assert [0] == boxes.area(box(5, 7, 2, 3)).tolist()
 
+    def test_a_line_a_point_an_inverted_box_and_one_without_a_number_have_no_inside(self):
+        rows = [(2, 3, 5, 7), (2, 3, 2, 7), (2, 3, 5, 3), (2, 3, 2, 3), (5, 7, 2, 3)]
+        rows += [(2, 3, np.nan, 7), (2, 3, np.inf, 7)]
+        found = boxes.has_inside(np.array(rows, float))
+        assert [True, False, False, False, False, False, True] == found.tolist()
+
     def test_half_overlapping_squares_share_a_third_of_their_union(self):
         # 2x2 squares, one pixel apart: shared 2, union 4 + 4 - 2 = 6
         assert 2 / 6 == pytest.approx(boxes.iou(box(0, 0, 2, 2), box(1, 0, 3, 2)).item())
@@ -250,6 +256,10 @@ class TestTorch:
     def test_logit_gives_the_same_as_numpy(self, shares):
         ours = boxes.logit(self.torch.from_numpy(shares))
         np.testing.assert_allclose(ours.numpy(), boxes.logit(shares), atol=1e-9)
+
+    def test_what_has_an_inside_is_the_same_as_in_numpy(self):
+        rows = self.torch.tensor([[2.0, 3, 5, 7], [2, 3, 2, 7], [2, 3, np.nan, 7]])
+        assert [True, False, False] == boxes.has_inside(rows).tolist()
 
     @pytest.mark.parametrize("name", ONE_ARGUMENT)
     @settings(max_examples=30)

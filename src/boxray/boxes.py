@@ -11,7 +11,7 @@ import sys
 from typing import Any, TypeAlias
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
 Array: TypeAlias = Any  # a numpy array or a torch tensor; jaxtyping states shape and type
 Namespace: TypeAlias = Any  # the numpy or the torch module
@@ -61,6 +61,11 @@ def softmax(x: Float[Array, "... n"]) -> Float[Array, "... n"]:
 def area(boxes: Float[Array, "... 4"]) -> Float[Array, "..."]:
     """Width × height in square pixels; 0 for a box with no inside."""
     return _shared(namespace(boxes), boxes, boxes)
+
+
+def has_inside(boxes: Float[Array, "... 4"]) -> Bool[Array, "..."]:
+    """Which boxes have x0 < x1 and y0 < y1; one with an edge that is not a number has not."""
+    return (boxes[..., 2:] > boxes[..., :2]).all(-1)
 
 
 def _shared(lib: Namespace, a: Array, b: Array) -> Array:

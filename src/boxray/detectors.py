@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from boxray import explain, images
-from boxray.boxes import Array
+from boxray.boxes import Array, has_inside
 from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.explain import Decision, Evidence, Hiding, Life, Verdict
 from boxray.images import Source
@@ -98,7 +98,7 @@ class OneStage:
         candidates = self.coder.decode(raw, self.thresholds.score_threshold)
         selection = select(candidates, self.thresholds)
         boxes = placement.to_image(selection.boxes, clip=True)
-        (inside,) = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero()
+        (inside,) = has_inside(boxes).nonzero()
         return Detections(
             boxes=boxes[inside],
             labels=candidates.labels[selection.kept[inside]],
@@ -279,7 +279,7 @@ class TwoStage:
         candidates = placed.decode(numbers, self.thresholds.score_threshold)
         selection = select(candidates, self.thresholds)
         boxes = placement.to_image(selection.boxes, clip=True)
-        (inside,) = (boxes[:, 2:] > boxes[:, :2]).all(1).nonzero()
+        (inside,) = has_inside(boxes).nonzero()
         return Detections(
             boxes=boxes[inside],
             labels=candidates.labels[selection.kept[inside]],

@@ -116,8 +116,7 @@ def resize(image: Pixels, size_hw: tuple[int, int], by: Interpolation = "bilinea
     """
     if image.shape[:2] == size_hw:
         return image
-    height, width = size_hw
-    picture = Image.fromarray(image).resize((width, height), Image.Resampling[by.upper()])
+    picture = Image.fromarray(image).resize(size_hw[::-1], Image.Resampling[by.upper()])
     return np.array(picture, dtype=np.uint8)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from boxray.boxes import Array
+from boxray.boxes import Array, has_inside
 from boxray.errors import BoxError
 
 FLAGS = ("difficult", "crowd", "group_of", "occluded", "truncated", "depiction", "inside")
@@ -104,7 +104,7 @@ class Truths:
 
 
 def _refuse_empty_boxes(boxes: Float[Array, "n 4"], source: str) -> None:
-    good = np.isfinite(boxes).all(1) & (boxes[:, 2:] > boxes[:, :2]).all(1)
+    good = np.isfinite(boxes).all(1) & has_inside(boxes)
     if not good.all():
         row = int(np.flatnonzero(~good)[0])
         raise BoxError(

@@ -172,9 +172,9 @@ class YoloGrid:
         rows = hopeful[which]
         height, width = raw[0].shape[-2:]
         grid = self.grid((height * self.strides[0], width * self.strides[0]))
-        cell, stride, prior = (of_all[hopeful] for of_all in self.places(grid, numbers))
+        cell, stride, prior = self.places(grid, numbers)  # of each row once
         return Candidates(
-            boxes=self.boxes(numbers[:, :4], cell, stride, prior)[which],  # of each row once
+            boxes=self.boxes(numbers[:, :4], cell[hopeful], stride[hopeful], prior[hopeful])[which],
             labels=labels,
             scores=scores[which, labels],
             row=rows,

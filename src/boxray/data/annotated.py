@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from boxray.boxes import area, clip, upright
+from boxray.boxes import area, clip, has_inside, upright
 from boxray.data.hierarchy import Hierarchy
 from boxray.data.partition import Divider
 from boxray.data.report import REPAIRED, SKIPPED, WARNING, Cause, Fault, Ledger
@@ -201,7 +201,7 @@ def settle(
     if not frame.stored and _all_inside(boxes, stored_hw) and not any(r.repairs for r in found):
         return Objects.of(found, boxes)
     clipped = clip(np.nan_to_num(boxes, posinf=0.0, neginf=0.0), stored_hw)
-    good = (boxes[:, 2:] > boxes[:, :2]).all(1) & (area(clipped) > 0)
+    good = has_inside(boxes) & (area(clipped) > 0)
     good &= np.isfinite(boxes).all(1)
     moved = (np.abs(clipped - boxes) > CLIP_TOLERANCE).any(1)
     if frame.stored:

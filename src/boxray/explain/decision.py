@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from boxray.boxes import Array
+from boxray.boxes import Array, has_inside
 from boxray.images import Placement
 from boxray.protocols import Explaining
 from boxray.records import Candidates, Selection
@@ -59,13 +59,12 @@ class Decision:
             self.candidates if same else self.coder.decode(self.raw, thresholds.score_threshold)
         )
         selection = self.reselect(candidates, thresholds)
-        boxes = self.in_image(selection.boxes)
         return replace(
             self,
             thresholds=thresholds,
             candidates=candidates,
             selection=selection,
-            places=np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(1)),  # what is shown
+            places=np.flatnonzero(has_inside(self.in_image(selection.boxes))),  # what is shown
         )
 
     @cached_property

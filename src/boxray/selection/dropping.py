@@ -29,10 +29,9 @@ def greedy(
     Source: Felzenszwalb et al. 2010, section 5.2, with IoU for the overlap; Zheng et al. 2020,
     section 3.4, for DIoU-NMS.
     """
-    beaten_by = np.full(len(boxes), -1, np.int64)
     order = np.argsort(rivals, kind="stable")
     rivals, arranged = rivals[order], boxes[order]
-    beaten = beaten_by.copy()  # by which place in this order
+    beaten_by, beaten = np.full((2, len(boxes)), -1, np.int64)  # beaten: by a place in this order
     for start in range(0, len(boxes) if thresholds.iou_threshold < 1 else 0, JUDGES):
         end = np.searchsorted(rivals, rivals[start : start + JUDGES][-1], side="right")
         alive = start + np.flatnonzero(beaten[start:end] < 0)

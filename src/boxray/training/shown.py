@@ -39,9 +39,9 @@ def in_use(sample: Sample, canvas_hw: tuple[int, int]) -> Shown:
 def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
     """The first of the pictures as training's own loader shows it: augmented.
 
-    Alone, in a mosaic with three others, or in a mixup with one, as the seed has it.
-    The canvas is full, which it is not from the beginning. Raises ImageError where one of the
-    pictures cannot be read.
+    Alone, in a mosaic with three others, or in a mixup with one, as the seed has it. The canvas
+    is full, which it is not from the beginning. Raises ImageError where one of the pictures cannot
+    be read.
     """
     full = recipe.optimisation.sizes[-1][0]
     schedule = Schedule.of(recipe, len(samples), seed=seed)

@@ -71,7 +71,8 @@ def explain_training(
 
     truth: a data set that the picture is part of. seed: of one way in which a training on it shows
     the picture: augmented, perhaps in a mosaic with three others, or in a mixup with one. output: a
-    folder for what the network sees. Raises SettingError for a model without a recipe, MissingExtra without torch.
+    folder for what the network sees. Raises SettingError for a model without a recipe, MissingExtra
+    without torch.
     """
     try:
         from boxray.training.explaining import recipe_of, taught_by
