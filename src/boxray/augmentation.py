@@ -246,7 +246,7 @@ def _paste(
 
 
 def _resized(image: UInt8[np.ndarray, "_ _ 3"], size_hw: tuple[int, int]) -> np.ndarray:
-    """`images.resize` to within one of 256 levels, in a quarter of its time."""
+    """`images.resize` to within one level of 255, in a sixth of its time (docs/decisions, 37)."""
     first = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     resized = functional.interpolate(first, size_hw, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

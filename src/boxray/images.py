@@ -110,9 +110,9 @@ def header(path: str | Path) -> tuple[tuple[int, int], int]:
 def resize(image: Pixels, size_hw: tuple[int, int], by: Interpolation = "bilinear") -> Pixels:
     """`image` in another size, averaging over what it shrinks (Pillow's BILINEAR or BICUBIC).
 
-    The only resize in boxray: training, evaluation and detection see the same pixels, to within
-    one of 256 levels where pictures are augmented, by torch. Detectors use "bilinear", a classifier
-    what it was trained with.
+    Detection, evaluation and training see the same pixels by it; only where pictures are augmented
+    torch's resize stands for it, to within one level of 255 (docs/decisions, 37). Detectors use
+    "bilinear", a classifier what it was trained with.
     """
     if image.shape[:2] == size_hw:
         return image
