@@ -72,6 +72,15 @@ def test_the_row_that_answers_is_of_the_cell_that_the_centre_is_in():
     assert [[44, 20, 8, 8], [24, 40, 30, 30]] == centre_size(starts).tolist()
 
 
+def test_the_row_of_a_tiny_object_is_in_its_cell_wherever_that_is():
+    # at 640 a single-precision edge is rounded by 0.00003, of a side of 3.56 that is 0.00001
+    coder = YoloGrid(1, (8,), (((3.5567, 3.4706), (7.1, 7.5), (14.2, 13.5)),))
+    centres = np.random.default_rng(0).uniform(4, 636, (200, 2))
+    boxes = np.concatenate([centres - 1.7, centres + 1.7], 1).astype(np.float32)
+    starts = centre_size(coder.starts((640, 640))[answering_rows(coder, boxes, (640, 640))])
+    assert (np.abs(starts[:, :2] - centres) < 4.001).all()
+
+
 def test_perfect_output_means_the_boxes_it_was_made_from():
     recipe = small("retinanet-lite0")
     boxes = np.array([[3.0, 5.0, 21.0, 30.0], [30.0, 8.0, 61.0, 44.0]], np.float32)

@@ -23,7 +23,7 @@ from boxray.protocols import Raw, TrainedCoder
 from boxray.recipes.recipe import Recipe
 
 SURE = 20.0  # a logit: σ(20) is 1 in single precision
-SAME_FIT = 1e-5  # starts of one size differ in the last digits
+SAME_FIT = 1e-3  # starts of one size differ by their edges' rounding, by as much for one of a pixel
 PRIOR_PROBABILITY = 0.01  # of every recipe's objectness or classes at first
 
 Size = tuple[int, int]
