@@ -77,6 +77,9 @@ def test_a_model_that_fails_is_told_and_stops_no_other(models, data, tmp_path, c
     assert str(broken) == name
     assert "channels" in why
     assert document == json.loads((output / "bakeoff.json").read_text())
+    copied = Path(shutil.copy(models[0], tmp_path / "copied.onnx"))
+    same = bakeoff([models[0], copied], data, terms=TERMS, output=output).entries
+    assert [str(models[0]), str(copied)] == [entry["model"] for entry in same]
     twin = Path(shutil.copy(broken, tmp_path / "twin.onnx"))
     with pytest.raises(OutputError, match="no model could be measured"):
         bakeoff([broken, twin], data, terms=TERMS, output=tmp_path / "other")
@@ -199,7 +202,7 @@ def test_what_cannot_be_compared_is_refused_before_any_work(models, data, tmp_pa
     dogs = voc(tmp_path / "dogs", names=("dog", "horse"))
     for folder, output, told in (
         (dogs, tmp_path / "out", "share no class name"),
-        (data, data / "out", "lies inside the data"),
+        (data, data / "out", "which is only read"),
     ):
         with pytest.raises(SettingError, match=told):
             bakeoff(models, folder, terms=TERMS, output=output)

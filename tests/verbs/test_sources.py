@@ -92,7 +92,7 @@ class TestTheOutputFolder:
 
     @pytest.mark.parametrize("inner", [".", "out", "deep/out"])
     def test_is_refused_inside_a_folder_of_sources(self, tmp_path, inner):
-        with pytest.raises(SettingError, match="lies inside the source"):
+        with pytest.raises(SettingError, match="which is only read"):
             prepare_output(tmp_path / inner, [tmp_path], default=DEFAULT)
         assert [] == list(tmp_path.iterdir())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from boxray.errors import MissingExtra
+from boxray.errors import MissingExtra, SettingError
 from boxray.verbs import train as verb
 from boxray.verbs.explain_evidence import network_of
 
@@ -34,6 +34,16 @@ def test_without_torch_the_message_is_the_line_to_type(without_torch, tmp_path):
     ):
         with pytest.raises(MissingExtra, match=r'needs torch.*pip install "boxray\[train\]"'):
             attempt()
+
+
+def test_a_run_is_not_written_into_the_data_it_learns_from(tmp_path, monkeypatch):
+    pytest.importorskip("torch", reason="needs torch: pip install 'boxray[train]'")
+    with pytest.raises(SettingError, match="which is only read"):
+        verb.train([tmp_path], tmp_path / "deep" / "run", options={})
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingError, match=r"runs/.* lies inside ., which is only read"):
+        verb.train([Path()], options={})
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_without_a_name_gets_the_first_free_one(tmp_path, monkeypatch):

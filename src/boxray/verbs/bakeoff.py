@@ -31,7 +31,7 @@ from boxray.evaluation import labels_in_dataset, rules_of
 from boxray.files import write_atomically
 from boxray.inspection import plots
 from boxray.verbs.reading import PLAIN, PREFERRED_SPLITS
-from boxray.verbs.sources import make_parent
+from boxray.verbs.sources import make_parent, require_outside
 
 SCHEMA = "boxray.bakeoff/1"
 DEFAULT_OUTPUT = Path("boxray-bakeoff")
@@ -121,7 +121,7 @@ def bakeoff(
     for classes in known:
         labels_in_dataset(classes, dataset.classes)  # or say so before the work
     _prepare(output, folder)
-    entries: list[Entry] = []
+    entries: dict[str, Entry] = {}
     failed: dict[str, str] = {}
     for number, name in enumerate(models, 1):
         place = output / MEASURED / f"{_key(name, dataset, terms)}.json"
@@ -135,8 +135,17 @@ def bakeoff(
                     continue
             else:
                 _measure_here(name, dataset, terms, place, on_image)
-        entries.append(_read(place, str(name)))
-    return _told(folder, terms, len(dataset), entries, failed, output)
+        entries[str(name)] = _read(place, str(name))
+    return _told(folder, terms, len(dataset), _told_apart(entries), failed, output)
+
+
+def _told_apart(entries: dict[str, Entry]) -> list[Entry]:
+    """The entries; those of one name, as of a run and what it was exported to, go by their key."""
+    names = [entry["model"] for entry in entries.values()]
+    return [
+        {**entry, "model": key} if names.count(entry["model"]) > 1 else entry
+        for key, entry in entries.items()
+    ]
 
 
 def _told(
@@ -187,8 +196,7 @@ def _drawn(terms: Terms, folder: Path) -> tuple[Terms, Dataset]:
 
 def _prepare(output: Path, folder: Path) -> None:
     """A new or empty folder, or that of an earlier bake-off, outside the data."""
-    if output.resolve().is_relative_to(folder.resolve()):
-        raise SettingError(f"--output {output} lies inside the data. Choose a folder outside it.")
+    require_outside(output, [folder])
     if output.is_dir() and any(output.iterdir()) and not (output / MEASURED).is_dir():
         raise SettingError(
             f"--output {output} holds something else than a bake-off. Choose another folder."

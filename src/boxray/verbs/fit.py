@@ -16,7 +16,7 @@ from boxray.data.classes import read_class_file
 from boxray.errors import FormatError, SettingError
 from boxray.verbs.reading import PLAIN
 from boxray.verbs.running import missing_extra
-from boxray.verbs.sources import make_parent
+from boxray.verbs.sources import make_parent, require_outside
 from boxray.verbs.terminal import shown
 
 SCHEMA = "boxray.fit/1"
@@ -114,8 +114,7 @@ def fit(
 
 def _prepare(output: Path, folder: Path, features: str) -> None:
     """A new or empty folder, or one that this verb began, outside the data."""
-    if output.resolve().is_relative_to(folder.resolve()):
-        raise SettingError(f"--output {output} lies inside the data. Choose a folder outside it.")
+    require_outside(output, [folder])
     if output.exists() and not output.is_dir():
         raise SettingError(f"--output {output} is a file; expected a folder for the run.")
     if output.is_dir() and any(output.iterdir()) and not (output / features).is_dir():

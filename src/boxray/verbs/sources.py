@@ -66,11 +66,7 @@ def prepare_output(
     A folder that the user named must be empty or absent, unless `overwrite`; the default one is
     boxray's own. It may not lie inside a folder of sources, whose next reading would find it.
     """
-    for folder in folders:
-        if output.resolve().is_relative_to(folder.resolve()):
-            raise SettingError(
-                f"--output {output} lies inside the source {folder}. Choose a folder outside it."
-            )
+    require_outside(output, folders)
     try:
         output.mkdir(parents=True, exist_ok=True)
         occupied = any(output.iterdir())
@@ -80,6 +76,16 @@ def prepare_output(
         raise SettingError(f"--output {output} is not empty. Choose another, or add --overwrite.")
     if not os.access(output, os.W_OK | os.X_OK):
         raise SettingError(f"--output {output} is not writable.")
+
+
+def require_outside(output: Path, folders: Iterable[Path], *, option: str = "--output") -> None:
+    """Raise SettingError where results would lie among what is read: data is never changed."""
+    for folder in folders:
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise SettingError(
+                f"{option} {output} lies inside {folder}, which is only read. "
+                "Choose a place outside it."
+            )
 
 
 def make_parent(path: Path) -> None:

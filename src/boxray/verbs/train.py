@@ -14,6 +14,7 @@ from rich.console import Console
 
 from boxray import bundle
 from boxray.verbs.running import missing_extra
+from boxray.verbs.sources import require_outside
 from boxray.verbs.terminal import shown
 from boxray.verbs.train_options import TrainOptions
 
@@ -81,7 +82,9 @@ def train(
         from boxray.verbs.preflight import refuse_what_is_in_vain
     except ModuleNotFoundError as error:
         raise missing_extra(error, "training") from error
-    settings = training.TrainSettings(data=tuple(data), output=output or _free_run(data), **options)
+    output = output or _free_run(data)
+    require_outside(output, data)
+    settings = training.TrainSettings(data=tuple(data), output=output, **options)
     watcher = Watcher(console)
     inspect = partial(refuse_what_is_in_vain, watcher=watcher) if preflight else None
     result = training.train(settings, watcher, started=started, inspect=inspect)

@@ -107,7 +107,8 @@ def test_convert_says_what_it_wrote(shapes, tmp_path, capfd):
     assert ("boxray.data.convert/1", "coco", 20) == tuple(
         document[key] for key in ("schema", "format", "images")
     )
-    assert 1 == cli.run(words), "the folder is in use"
+    assert 2 == cli.run(words), "the folder is in use"
+    assert 2 == cli.run([*words[:-1], str(shapes / "c")]), "inside the data"
     assert 2 == cli.run([*words[:4], "pascal", *words[5:]])
 
 

@@ -11,7 +11,9 @@ from boxray import data
 from boxray.data.classes import read_class_file
 from boxray.data.formats import named, recognise
 from boxray.data.report import Report
+from boxray.verbs.data.places import require_new_folder
 from boxray.verbs.reading import PLAIN, notes_of
+from boxray.verbs.sources import require_outside
 
 SCHEMA = "boxray.data.convert/1"
 
@@ -62,7 +64,9 @@ def convert(
     how many are placed.
     Raises FormatError where the folder is no data set, SettingError or OutputError for the rest.
     """
-    named(to)  # refused before anything is read
+    named(to)  # refused, as is a folder in use, before anything is read
+    require_new_folder(output)
+    require_outside(output, [folder])
     wanted = read_class_file(classes) if classes else None
     own = recognise(folder, manner.format).splits if split is None else ()
     whole = manner.read(folder, split, wanted)

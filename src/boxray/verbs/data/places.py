@@ -7,7 +7,7 @@ from pathlib import Path
 
 from boxray.errors import SettingError
 from boxray.files import write_atomically
-from boxray.verbs.sources import make_parent
+from boxray.verbs.sources import make_parent, require_outside
 
 DEFAULT_OUTPUT = Path("boxray-data")
 
@@ -31,11 +31,13 @@ def check_new_file(
         raise SettingError(f"{option} {output}: expected a file that ends in {suffix}.")
     if output.exists() and not may_replace:
         raise SettingError(f"{option} {output} exists. Choose another, or add --overwrite.")
-    for root in roots:
-        if output.resolve().is_relative_to(root.resolve()):
-            raise SettingError(
-                f"{option} {output} lies inside the data {root}. Choose a place outside it."
-            )
+    require_outside(output, roots, option=option)
+
+
+def require_new_folder(output: Path) -> None:
+    """Raise SettingError unless `output` is absent or an empty folder."""
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise SettingError(f"--output {output} is in use. Give a new or an empty folder.")
 
 
 def write_new_file(output: Path, content: str) -> None:

@@ -14,9 +14,11 @@ from jaxtyping import Bool, Int
 from boxray import data
 from boxray.data import near_duplicates, split_lists
 from boxray.data.splitting import stratified
-from boxray.errors import OutputError, SettingError
+from boxray.errors import SettingError
+from boxray.verbs.data.places import require_new_folder
 from boxray.verbs.data.show import count_per_class
 from boxray.verbs.reading import PLAIN, notes_of
+from boxray.verbs.sources import require_outside
 
 SCHEMA = "boxray.data.split/1"
 NAMES = ("train", "val", "test")
@@ -84,8 +86,9 @@ def split(
     names = NAMES[: len(shares)]
     if not 2 <= len(shares) <= len(NAMES):
         raise SettingError(f"--shares: expected 2 or 3 numbers like 80,10,10, got {len(shares)}.")
+    require_new_folder(output)
     dataset = manner.read(folder)
-    _refuse_inside(output, dataset)
+    require_outside(output, dataset.roots)
     groups = _groups(dataset, pattern, on_image)
     chosen = stratified(_presence(dataset), groups, shares, seed=seed)
     parts = tuple(
@@ -149,9 +152,3 @@ def _groups(
                 key = match[1] if one.groups else match[0]
                 links.append((row, first.setdefault(key or "", row)))
     return near_duplicates.groups(len(paths), links)
-
-
-def _refuse_inside(output: Path, dataset: data.Dataset) -> None:
-    for root in dataset.roots:
-        if output.resolve().is_relative_to(root.resolve()):
-            raise OutputError(f"{output} lies in the data {root}: data is never changed.")
