@@ -87,6 +87,15 @@ def test_the_curves_are_what_the_detector_shows_with_such_thresholds(fallen, det
         assert shown <= turned.found + turned.false_alarms
 
 
+def test_the_curves_pass_through_the_thresholds_where_they_stand(fallen, detector):
+    for knob, curve in fallen.curves.items():
+        (now,) = [turned for turned in curve if turned.now]
+        assert getattr(detector.thresholds, knob) == now.value
+        assert f"{now.value:g}, as it is" == now.told
+        assert fallen.outcomes["found"] == now.found
+        assert sorted(turned.value for turned in curve) == [turned.value for turned in curve]
+
+
 def test_the_worst_images_come_first(fallen):
     lost = [count for _, count in fallen.worst]
     assert lost == sorted(lost, reverse=True)

@@ -59,6 +59,7 @@ def test_a_person_reads_whose_object_a_mosaic_cut_off(pictures, capfd):
 def test_a_person_reads_short_numbers(pictures, capfd):
     assert 0 == cli.run(["explain", str(first(pictures)), "--truth", str(pictures), "--training"])
     out = capfd.readouterr().out
+    assert re.search(r"^\w+ on the canvas at \d+\.\d, [\d., ]+: taught", out, re.MULTILINE)
     assert "told to find it: box " in out
     assert " answer for an object; " in out
     assert "told that nothing is there: box " in out

@@ -59,8 +59,13 @@ class TestCollecting:
             collect([source])
 
     def test_a_folder_without_pictures_is_refused(self, tmp_path):
-        with pytest.raises(FormatError, match="no pictures in"):
+        make(tmp_path, "phone.heic")
+        with pytest.raises(FormatError, match=r"no pictures in .* endings: \.bmp, \.gif, \.jpeg, "):
             collect([tmp_path])
+
+    def test_an_address_on_the_web_is_refused_as_what_it_is(self):
+        with pytest.raises(FormatError, match=r"https://example\.com/a\.jpg is on the web"):
+            collect(["https://example.com/a.jpg"])
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
     def test_a_pipe_is_refused(self, tmp_path):

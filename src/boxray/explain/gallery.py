@@ -30,7 +30,7 @@ def counts(fallen: Waterfall) -> blocks.Table:
 def knobs(fallen: Waterfall) -> blocks.Table:
     """What other values of either threshold would find, and what they would show besides."""
     rows = tuple(
-        (knob, f"{turned.value:g}", str(turned.found), str(turned.false_alarms))
+        (knob, turned.told, str(turned.found), str(turned.false_alarms))
         for knob, curve in fallen.curves.items()
         for turned in curve
     )

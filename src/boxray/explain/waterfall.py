@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -21,8 +21,10 @@ from boxray.explain.stages import STAGES, reached, stages_of
 from boxray.explain.target import Target, claims, targets_of
 from boxray.images import Pixels
 from boxray.records import FLAGS, Detections, Sample, Truths
+from boxray.selection import Thresholds
 
 FOUND = "found"
+FALSE = "false"  # a detection that finds none
 UNREADABLE = "unreadable"  # the image could not be read: no stage was ever reached
 UNFLAGGED = "none"
 
@@ -30,6 +32,8 @@ UNFLAGGED = "none"
 SIZES = (("small", 32.0), ("medium", 96.0), ("large", float("inf")))
 SCORES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 OVERLAPS = (0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+Knob: TypeAlias = Literal["score_threshold", "iou_threshold"]
+KNOBS: dict[Knob, tuple[float, ...]] = {"score_threshold": SCORES, "iou_threshold": OVERLAPS}
 MOST_IMAGES = 10
 
 
@@ -47,11 +51,20 @@ class Deciding(Protocol):
 
 @dataclass(frozen=True)
 class Turned:
-    """What a threshold would do: truths found, and detections shown that find none."""
+    """What a threshold would do: truths found, and detections shown that find none.
+
+    now: this is where the threshold stands.
+    """
 
     value: float
     found: int
     false_alarms: int
+    now: bool
+
+    @property
+    def told(self) -> str:
+        """The value as tables say it."""
+        return f"{self.value:g}" + (", as it is" if self.now else "")
 
 
 @dataclass(frozen=True)
@@ -60,7 +73,8 @@ class Waterfall:
 
     outcomes: of all truths, the found first, then as many lost as each stage lost. groups: the same
     by class, size and flag, none of them left out, each kind in its own order.
-    curves: for each knob, the other one as it is. worst: the images that lost most, and how many.
+    curves: for each knob by its value, the other one as it is. worst: the images that lost most,
+    and how many.
     """
 
     truths: int
@@ -83,7 +97,7 @@ def waterfall(
     """
     total: Counter[str] = Counter()
     groups: dict[tuple[str, str], Counter[str]] = {}
-    turned: Counter[tuple[str, float, str]] = Counter()
+    turned: Counter[tuple[Knob, float, bool, str]] = Counter()
     lost: Counter[Path] = Counter()
     stages: tuple[str, ...] = STAGES
     for sample in samples:
@@ -115,13 +129,7 @@ def waterfall(
             }
             for kind, order in _orders(names).items()
         },
-        curves={
-            knob: tuple(
-                Turned(value, turned[knob, value, FOUND], turned[knob, value, "false"])
-                for value in values
-            )
-            for knob, values in (("score_threshold", SCORES), ("iou_threshold", OVERLAPS))
-        },
+        curves={knob: _curve(knob, turned) for knob in KNOBS},
         worst=tuple((str(path), count) for path, count in lost.most_common(MOST_IMAGES) if count),
     )
 
@@ -140,23 +148,31 @@ def _outcomes(decision: Decision, targets: Sequence[Target]) -> list[str]:
 
 
 def _turn(
-    decision: Decision, targets: Sequence[Target], turned: Counter[tuple[str, float, str]]
+    decision: Decision, targets: Sequence[Target], turned: Counter[tuple[Knob, float, bool, str]]
 ) -> None:
-    """Decide again at every value of the two knobs."""
-    knobs: tuple[tuple[Literal["score_threshold", "iou_threshold"], tuple[float, ...]], ...] = (
-        ("score_threshold", SCORES),
-        ("iou_threshold", OVERLAPS),
-    )
-    for knob, values in knobs:
-        for value in values:
-            if knob == "score_threshold":
-                changed = replace(decision.thresholds, score_threshold=value)
-            else:
-                changed = replace(decision.thresholds, iou_threshold=value)
-            then = decision.again(changed)
+    """Decide again at every value of the two knobs, and at those where they stand."""
+    for knob, values in KNOBS.items():
+        now: float = getattr(decision.thresholds, knob)
+        for value in {*values, now}:
+            then = decision.again(_with(decision.thresholds, knob, value))
             found = sum(place >= 0 for place in claims(then, targets))
-            turned[knob, value, FOUND] += found
-            turned[knob, value, "false"] += len(then.selection.kept) - found
+            turned[knob, value, value == now, FOUND] += found
+            turned[knob, value, value == now, FALSE] += len(then.selection.kept) - found
+
+
+def _with(thresholds: Thresholds, knob: Knob, value: float) -> Thresholds:
+    if knob == "score_threshold":
+        return replace(thresholds, score_threshold=value)
+    return replace(thresholds, iou_threshold=value)
+
+
+def _curve(knob: Knob, turned: Counter[tuple[Knob, float, bool, str]]) -> tuple[Turned, ...]:
+    """What was counted of one knob, by its value; nothing where no image was decided."""
+    tried = sorted({(value, now) for of, value, now, _ in turned if of == knob})
+    return tuple(
+        Turned(value, turned[knob, value, now, FOUND], turned[knob, value, now, FALSE], now)
+        for value, now in tried
+    )
 
 
 def _orders(names: Sequence[str]) -> dict[str, tuple[str, ...]]:

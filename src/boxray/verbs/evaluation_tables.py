@@ -40,7 +40,7 @@ def _waterfall(fallen: Waterfall) -> list[RenderableType]:
     knobs = table("knob", "value", "found", "false alarms")
     for knob, curve in fallen.curves.items():
         for turned in curve:
-            knobs.add_row(knob, f"{turned.value:g}", str(turned.found), str(turned.false_alarms))
+            knobs.add_row(knob, turned.told, str(turned.found), str(turned.false_alarms))
     worst = table("image", "lost")
     for path, count in fallen.worst:
         worst.add_row(shown(path), str(count))

@@ -132,7 +132,8 @@ def explanation(report: TrainingReport) -> list[RenderableType]:
         names = ", ".join(shown(one.name) for one in report.pictures)
         parts.append(f"{'A mosaic' if len(report.pictures) > 2 else 'A mixup'} of {names}")
     for one in report.taught.truths:
-        at = "" if one.box is None else " at " + ", ".join(f"{edge:.1f}" for edge in one.box)
+        edges = "" if one.box is None else ", ".join(f"{edge:.1f}" for edge in one.box)
+        at = f" on the canvas at {edges}" if edges else ""
         of = f" of {shown(report.pictures[one.picture].name)}" if several else ""
         tree = Tree(f"{shown(one.label)}{of}{at}: {one.fate}{_because(one.fate)}")
         for stage in report.taught.stages:

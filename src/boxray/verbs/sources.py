@@ -54,7 +54,11 @@ def collect(sources: Sequence[str | Path]) -> Pictures:
             else:
                 raise FormatError(f"{path} is neither a file nor a folder.")
     if not found:
-        raise FormatError(f"no pictures in {', '.join(map(str, sources)) or 'nothing'}.")
+        where = ", ".join(map(str, sources)) or "nothing"
+        endings = ", ".join(sorted(SUFFIXES))
+        raise FormatError(
+            f"no pictures in {where}. A folder's are found by their endings: {endings}."
+        )
     return Pictures(tuple(_with_drawn_names(found)), tuple(folders), tuple(notes))
 
 
@@ -107,6 +111,8 @@ def _matches(source: str | Path) -> list[Path]:
     except (OSError, ValueError) as error:  # too long a name, a NUL in it, no permission
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise FormatError(f"cannot read {path}: {reason}.") from error
+    if not found and "://" in os.fspath(source):
+        raise FormatError(f"{source} is on the web; boxray downloads nothing. Save it to a file.")
     if not found:
         raise FormatError(f"{path}: no such file or folder, and as a pattern it matches nothing.")
     return sorted(map(Path, found), key=os.fsencode)
