@@ -15,9 +15,9 @@ from boxray.augmentation import (
     GREY,
     Augmentation,
     Picture,
+    Placed,
     _assembled,
     _coloured,
-    _put,
     _resized,
     augment,
     erase,
@@ -118,8 +118,8 @@ def test_boxes_stay_on_the_canvas(pictures):
 )
 def test_a_truth_cut_below_the_visible_share_is_ignored_and_a_sliver_dropped(left, shown, ignored):
     one = picture()
-    placed = _put(one, (80, 120), (80, 120), (0, left))
-    canvas = _assembled([placed], (80, 120), 0.35)
+    placement = images.Placement((80, 120), (80, 120), (80, 120), (0, left))
+    canvas = _assembled([Placed(one, placement, (0, 0, 80, 120))], 0.35)
     assert int(shown) == len(canvas.boxes)
     assert [ignored] * int(shown) == canvas.ignored.tolist()
 

@@ -1,9 +1,12 @@
-"""What training does to pictures: zoom, shift, flip, colour, and four pictures in one (mosaic)."""
+"""What training does to pictures: zoom, shift, flip and colour, four in one (mosaic), two seen
+through each other (mixup), and parts of objects hidden (erasing).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,6 +19,7 @@ from boxray.boxes import Array, area, clip
 from boxray.images import Placement
 
 GREY = 127  # the canvas outside the picture; zero after the default network's normalisation
+SMALLEST = 2  # pixels: what is narrower or lower after cutting is noise, and no truth
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,14 @@ class Augmentation:
     erasing: float = 0.0
 
 
+class Placed(NamedTuple):
+    """Where a picture lies on a canvas, and in which window of it: top, left, bottom, right."""
+
+    picture: Picture
+    placement: Placement
+    window: tuple[int, int, int, int]
+
+
 def augment(
     pictures: Sequence[Picture],
     size_hw: tuple[int, int],
@@ -83,7 +95,8 @@ def zoom_and_shift(
     resized = _random_size(picture, size_hw, numbers.zoom, numbers.squeeze, random)
     slack = [canvas - size for canvas, size in zip(size_hw, resized, strict=True)]
     top, left = (int(random.integers(min(s, 0), max(s, 0) + 1)) for s in slack)
-    return _assembled([_put(picture, size_hw, resized, (top, left))], size_hw, numbers.visible)
+    placement = Placement(picture.image.shape[:2], size_hw, resized, (top, left))
+    return _assembled([Placed(picture, placement, (0, 0, *size_hw))], numbers.visible)
 
 
 def mosaic(
@@ -98,16 +111,15 @@ def mosaic(
     """
     height, width = size_hw
     y, x = (int(side * random.uniform(0.35, 0.65)) for side in size_hw)
+    windows = (0, 0, y, x), (0, x, y, width), (y, 0, height, x), (y, x, height, width)
     placed = []
-    for number, picture in enumerate(pictures):
+    for picture, window in zip(pictures, windows, strict=True):
         resized = _random_size(picture, size_hw, numbers.mosaic_zoom, numbers.squeeze, random)
-        below, right = divmod(number, 2)
-        offset = (y if below else y - resized[0], x if right else x - resized[1])
-        rows = (y, height) if below else (0, y)
-        columns = (x, width) if right else (0, x)
-        window = (rows[0], columns[0], rows[1], columns[1])
-        placed.append((*_put(picture, size_hw, resized, offset)[:2], window))
-    return _assembled(placed, size_hw, numbers.visible)
+        top = y if window[0] == y else y - resized[0]
+        left = x if window[1] == x else x - resized[1]
+        placement = Placement(picture.image.shape[:2], size_hw, resized, (top, left))
+        placed.append(Placed(picture, placement, window))
+    return _assembled(placed, numbers.visible)
 
 
 def mixup(
@@ -143,10 +155,8 @@ def erase(canvas: Picture, share: float, random: np.random.Generator) -> None:
         hidden, shape = random.uniform(0.1, 0.35), np.exp(random.uniform(-0.7, 0.7))
         width, height = (x1 - x0) * np.sqrt(hidden * shape), (y1 - y0) * np.sqrt(hidden / shape)
         left, top = random.uniform(x0, x1 - width), random.uniform(y0, y1 - height)
-        rows, columns = (
-            slice(round(top), round(top + height)),
-            slice(round(left), round(left + width)),
-        )
+        rows = slice(round(top), round(top + height))
+        columns = slice(round(left), round(left + width))
         canvas.image[rows, columns] = random.integers(256, size=3)
 
 
@@ -189,9 +199,6 @@ def letterbox(picture: Picture, size_hw: tuple[int, int]) -> tuple[Picture, Plac
     return replace(picture, image=canvas, boxes=boxes), placement
 
 
-Placed = tuple[Picture, Placement, tuple[int, int, int, int]]  # window: top, left, bottom, right
-
-
 def _random_size(
     picture: Picture,
     size_hw: tuple[int, int],
@@ -206,30 +213,19 @@ def _random_size(
     return max(1, round(fitted[0] * scale * stretch)), max(1, round(fitted[1] * scale / stretch))
 
 
-def _put(
-    picture: Picture, size_hw: tuple[int, int], resized: tuple[int, int], offset: tuple[int, int]
-) -> Placed:
-    placement = Placement(picture.image.shape[:2], size_hw, resized, offset)
-    return picture, placement, (0, 0, *size_hw)
-
-
-def _assembled(placed: Sequence[Placed], size_hw: tuple[int, int], visible: float) -> Picture:
+def _assembled(placed: Sequence[Placed], visible: float) -> Picture:
     """All pictures pasted on one canvas, each within its window, and their truths that show."""
-    canvas = np.full((*size_hw, 3), GREY, np.uint8)
-    parts = [_paste(canvas, *item, visible=visible) for item in placed]
+    canvas = np.full((*placed[0].placement.canvas_hw, 3), GREY, np.uint8)
+    parts = [_paste(canvas, one, visible) for one in placed]
     boxes, labels, ignored = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     return Picture(canvas, boxes.astype(np.float32), labels, ignored)
 
 
 def _paste(
-    canvas: UInt8[np.ndarray, "h w 3"],
-    picture: Picture,
-    placement: Placement,
-    window: tuple[int, int, int, int],
-    *,
-    visible: float,
+    canvas: UInt8[np.ndarray, "h w 3"], placed: Placed, visible: float
 ) -> tuple[Array, Array, Array]:
     """Paint one picture into its window; the truths left, cut to it, hardly seen ones ignored."""
+    picture, placement, window = placed
     top, left = placement.offset
     y0, x0 = max(top, window[0]), max(left, window[1])
     y1 = min(top + placement.resized_hw[0], window[2])
@@ -239,7 +235,7 @@ def _paste(
     corner = np.array([x0, y0, x0, y0])
     whole = placement.to_canvas(picture.boxes) - corner
     cut = clip(whole, (y1 - y0, x1 - x0))
-    shows = ((cut[:, 2:] - cut[:, :2]) >= 2).all(1)  # pixels; less is noise
+    shows = (cut[:, 2:] - cut[:, :2] >= SMALLEST).all(1)
     share = area(cut) / np.maximum(area(whole), 1e-9)
     ignored = picture.ignored | (share < visible)
     return (cut + corner)[shows], picture.labels[shows], ignored[shows]
@@ -247,6 +243,6 @@ def _paste(
 
 def _resized(image: UInt8[np.ndarray, "_ _ 3"], size_hw: tuple[int, int]) -> np.ndarray:
     """`images.resize` to within one level of 255, in a sixth of its time (docs/decisions, 37)."""
-    first = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    resized = functional.interpolate(first, size_hw, mode="bilinear", antialias=True)
+    batch_of_one = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
+    resized = functional.interpolate(batch_of_one, size_hw, mode="bilinear", antialias=True)
     return resized[0].permute(1, 2, 0).numpy()

@@ -17,7 +17,7 @@ from boxray.inspection.browse import spread
 from boxray.recipes.recipe import Recipe
 from boxray.training.pictures import Batch, TrainingPictures, collate
 from boxray.training.schedule import Order, Schedule
-from boxray.training.step import learner_of
+from boxray.training.step import Learner, learner_of
 from boxray.training.validation import validate
 
 SHOWN, CHECKED = 8, 4  # pictures that are read, to learn from and to check on
@@ -51,9 +51,10 @@ class Costs:
         epochs, batch = float(values["epochs"]), int(values["batch"])
         sizes = recipe.optimisation.sizes
         ends = [*(start for start, _ in sizes[1:]), 1.0]
-        mean_s = 0.0
-        for (start, side), end in zip(sizes, ends, strict=True):
-            mean_s += (end - start) * self._step_s(side)
+        mean_s = sum(
+            (end - start) * self._step_s(side)
+            for (start, side), end in zip(sizes, ends, strict=True)
+        )
         first_side = sizes[0][1]
         decoding_s = self._step_s(first_side, batch * self.decoding) - self._step_s(first_side)
         return (epochs * mean_s + min(epochs, 1.0) * decoding_s) * pictures / batch
@@ -83,38 +84,38 @@ def costs_of(
     by one of them.
     """
     samples = spread(train.samples, SHOWN)
+    pictures = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 2**30)
+    decoding_s = _decoding_s(pictures)
     # batch norm sees no picture alone where a map is one cell
     batch = max(2, -(-values["batch"] // values["accumulate"]))
     whole = values["batch"] / batch
-    pictures = TrainingPictures(samples, recipe.canvas_hw, recipe.augmentation, 2**30)
-    began = time.perf_counter()
-    for number in range(len(samples)):
-        pictures.picture(number, [])
-    decoding = (time.perf_counter() - began) / len(samples)
     copied = replace(recipe, network=copy.deepcopy(recipe.network))
     few = replace(val, samples=spread(val.samples, CHECKED))
     starts = {side: start for start, side in recipe.optimisation.sizes}
     sides = sorted({min(starts), max(starts)})
-    making, network, ran = [], [], 1.0
     with torch.random.fork_rng(devices=[]):
         learner = learner_of(copied, {**values, "accumulate": 1})
-        for side in sides:
-            orders = _orders(recipe, batch, len(samples), starts[side])
-            made = partial(_batch, pictures, orders)
-            step = partial(learner.step, made(), rate=0.0, seed=0, number=0)
-            making.append(_timed(made)[0] * whole)
-            step_s, ran = _timed(step)
-            network.append(step_s * whole)
-        checking, _ = _timed(lambda: validate(copied, learner.average, few))
+        orders = [_orders(recipe, batch, len(samples), starts[side]) for side in sides]
+        timed = [_step_timed(learner, pictures, one) for one in orders]
+        checking_s, _ = _timed(lambda: validate(copied, learner.average, few))
+    _, _, ran = timed[-1]  # the longest
     return Costs(
         sides=tuple(sides),
-        network=tuple(network),
-        making=tuple(making),
-        decoding=decoding,
-        checking=checking / max(1, len(few.samples)),
+        network=tuple(step_s * whole for _, step_s, _ in timed),
+        making=tuple(making_s * whole for making_s, _, _ in timed),
+        decoding=decoding_s,
+        checking=checking_s / max(1, len(few.samples)),
         apart=apart,
         busy=ran < FREE,
     )
+
+
+def _decoding_s(pictures: TrainingPictures) -> float:
+    """Seconds to decode one of the pictures; all are kept."""
+    began = time.perf_counter()
+    for number in range(len(pictures.samples)):
+        pictures.picture(number, [])
+    return (time.perf_counter() - began) / len(pictures.samples)
 
 
 def _orders(recipe: Recipe, batch: int, pictures: int, progress: float) -> list[Order]:
@@ -123,8 +124,16 @@ def _orders(recipe: Recipe, batch: int, pictures: int, progress: float) -> list[
     return [schedule.order(i % pictures, 0, i, progress) for i in range(batch)]
 
 
-def _batch(pictures: TrainingPictures, orders: Sequence[Order]) -> Batch:
-    return collate([pictures[order] for order in orders])
+def _step_timed(
+    learner: Learner, pictures: TrainingPictures, orders: Sequence[Order]
+) -> tuple[float, float, float]:
+    """Seconds to make a batch, seconds of a step with it, and the share of these that it ran."""
+
+    def make() -> Batch:
+        return collate([pictures[order] for order in orders])
+
+    making_s, _ = _timed(make)
+    return making_s, *_timed(partial(learner.step, make(), rate=0.0, seed=0, number=0))
 
 
 def _timed(work: Callable[[], object]) -> tuple[float, float]:

@@ -74,10 +74,13 @@ def run_to_the_end(training: Training, signals: Signals, watcher: Watcher) -> Tr
     _close(training, watcher)
     for listener in training.listeners:
         listener.closed()
-    last = training.rows[-1]["AP50"] if training.rows else None
-    wall_s = time.perf_counter() - start
     return TrainResult(
-        training.folder.path, training.clock.step, last, training.best, wall_s, signals.received
+        run=training.folder.path,
+        steps=training.clock.step,
+        ap50=training.rows[-1]["AP50"] if training.rows else None,
+        best=training.best,
+        wall_s=time.perf_counter() - start,
+        signal=signals.received,
     )
 
 
@@ -101,7 +104,8 @@ def _loop(training: Training, signals: Signals, watcher: Watcher) -> None:
     earlier_s = training.clock.elapsed_s
     for batch in loader_of(training):
         passed = int(training.clock.progress * marks)
-        for complaint in batch[2]:
+        _, _, complaints = batch
+        for complaint in complaints:
             watcher.say(complaint)
         _step(training, schedule, batch)
         now = time.perf_counter()
@@ -114,9 +118,9 @@ def _loop(training: Training, signals: Signals, watcher: Watcher) -> None:
             return
         if int(training.clock.progress * marks) > passed:
             _validate(training, watcher)
-            if _has_stalled(training.rows, values["patience"]):
+            training.clock.ended = _has_stalled(training.rows, values["patience"])
+            if training.clock.ended:
                 watcher.say(f"No better AP50 in {values['patience']} validations: ending early.")
-                training.clock.ended = True
                 return
         if now - saved >= values["checkpoint_s"]:
             _save(training)

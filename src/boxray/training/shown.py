@@ -50,7 +50,7 @@ def in_training(samples: Sequence[Sample], recipe: Recipe, seed: int) -> Shown:
     loader = TrainingPictures(_numbered(shown), recipe.canvas_hw, recipe.augmentation, 0)
     seen, complaints = loader[Order(tuple(range(len(shown))), order.size_hw, order.seed)]
     if complaints:
-        raise ImageError(f"{complaints[0]} Another --seed shows it with other pictures, or alone.")
+        raise ImageError(f"{complaints[0]} Another --seed puts other pictures beside the first.")
     return Shown(seen, tuple(shown))
 
 
