@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from architecture.source import DEFAULT_MODEL, NO_DEFAULT_MODEL, ROOT
+from boxray import load
 
 MOST = {"files": 8, "functions": 30, "lines": 300, "depth": 6}
 
@@ -54,6 +55,16 @@ def test_the_walk_in_the_docs_names_every_function_that_runs(walk: dict):
     listed = re.findall(r"^\| `([\w/]+\.py)` \| (.+?) \|", text, re.MULTILINE)
     told = {f"{file} {name}" for file, names in listed for name in re.findall(r"`([^`]+)`", names)}
     assert set(walk["named"]) == told
+
+
+def test_the_walk_in_the_docs_is_on_the_canvas_of_the_shipped_model():
+    if not DEFAULT_MODEL.exists():
+        pytest.skip(NO_DEFAULT_MODEL)
+    height, width = load("default").canvas_hw
+    rows = sum(3 * (height // stride) * (width // stride) for stride in (8, 16, 32))
+    text = (ROOT / "docs" / "walk.md").read_text(encoding="utf-8")
+    assert f"a canvas of {height}×{width}" in text
+    assert f"({rows}, 25)" in text
 
 
 def test_the_budget_is_measured_on_the_shipped_model():

@@ -22,7 +22,7 @@ from boxray.inspection.examination import Examination, Finding
 
 ERROR, WARNING, HINT = "error", "warning", "hint"
 AS_IT_IS = Manner()
-DEFAULT_CANVAS = 320  # pixels; the side of the shipped detector's
+DEFAULT_CANVAS = 352  # pixels; the side of the shipped detector's
 
 
 class Check(NamedTuple):

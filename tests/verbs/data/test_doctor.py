@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 
+import boxray
 from boxray import cli
 from boxray.data import synthetic
+from boxray.inspection.doctor import DEFAULT_CANVAS
 
 
 @pytest.fixture
@@ -39,6 +41,12 @@ def test_a_clean_data_set_is_done_and_a_broken_one_fails(shapes, capfd, tmp_path
     out = capfd.readouterr().out
     assert "Annotations/shapes_00003.xml: there is no picture 'shapes_00003'" in out
     assert Path("boxray-doctor.html").is_file()
+
+
+def test_what_is_tiny_is_said_of_the_canvas_of_the_shipped_detector(capfd):
+    assert boxray.load().canvas_hw == (DEFAULT_CANVAS, DEFAULT_CANVAS)
+    assert 0 == cli.run(["data", "doctor", "--help"])
+    assert f"{DEFAULT_CANVAS} if unset" in capfd.readouterr().out
 
 
 def test_warnings_fail_only_if_strict_and_checks_can_be_chosen(shapes, capfd):

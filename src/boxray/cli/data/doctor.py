@@ -33,7 +33,7 @@ def _doctor(
             "--size",
             parser=options.size,
             metavar="N",
-            help="Canvas of the detector; 320 if unset.",
+            help="Canvas of the detector; 352 if unset.",
         ),
     ] = None,
     output: options.PageOutput = None,
