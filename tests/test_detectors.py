@@ -126,6 +126,13 @@ def test_any_other_iterable_is_read_one_picture_at_a_time(detector, pixels):
     assert 2 == len(list(results))
 
 
+def test_an_open_file_is_refused_and_not_read_line_by_line(detector, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\ntwo\n")
+    told = pytest.raises(ImageError, match=r"expected a path, .* got BufferedReader.*file\.read")
+    with (tmp_path / "a.txt").open("rb") as file, told:
+        detector.detect(file)
+
+
 def test_what_is_no_picture_is_an_image_error(detector, tmp_path):
     for source in (tmp_path / "absent.jpg", b"text", np.zeros((3, 3), np.uint8), [b"text"]):
         with pytest.raises(ImageError):

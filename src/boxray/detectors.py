@@ -17,13 +17,12 @@ from boxray import explain, images
 from boxray.boxes import Array, has_inside
 from boxray.coders.anchor_deltas import ProposalDeltas
 from boxray.explain import Decision, Evidence, Hiding, Life, Verdict
-from boxray.images import Source
+from boxray.images import AnySource, Source
 from boxray.protocols import Coder, Engine, StagedEngine
 from boxray.records import Candidates, Detections, Selection, Truths
 from boxray.results import Result
 from boxray.selection import Thresholds, select
 
-AnySource = TypeVar("AnySource", bound=Source)
 Stages = TypeVar("Stages")  # OneStage or TwoStage
 
 SMALLEST_PROPOSAL = 1e-3  # pixels: what is narrower or lower shows nothing
@@ -66,7 +65,7 @@ class OneStage:
         if isinstance(source, list | tuple):
             return [self.detect(one) for one in source]
         if not isinstance(source, str | Path | bytes | Image.Image | np.ndarray):
-            return map(self.detect, source)
+            return map(self.detect, images.several(source))
         image = images.load(source)
         return Result(
             image=image,

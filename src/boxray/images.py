@@ -13,10 +13,10 @@ import stat
 import struct
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Float64, UInt8
@@ -27,6 +27,7 @@ from boxray.boxes import Array
 from boxray.errors import BoxError, ImageError
 
 Source: TypeAlias = str | Path | bytes | Image.Image | np.ndarray
+AnySource = TypeVar("AnySource", bound=Source)
 Pixels: TypeAlias = UInt8[np.ndarray, "_ _ 3"]  # height, width, and red, green, blue
 File: TypeAlias = io.BytesIO | io.BufferedReader
 Interpolation: TypeAlias = Literal["bilinear", "bicubic"]
@@ -89,6 +90,16 @@ def load(source: Source, *, allow_truncated: bool = False) -> Pixels:
         data += b"\xff\xd9" if allow_truncated else b""
     with _opened(io.BytesIO(data), name) as image:
         return _pixels(image, name)
+
+
+def several(sources: Iterable[AnySource]) -> Iterable[AnySource]:
+    """The same sources; ImageError for what is none, and for an open file, which has lines."""
+    if hasattr(sources, "read") or not hasattr(sources, "__iter__"):
+        raise ImageError(
+            "expected a path, the bytes of an image file, a PIL image or an RGB uint8 array, got "
+            f"{type(sources).__name__}. Of an open file: file.read(); of a tensor: tensor.numpy()."
+        )
+    return sources
 
 
 def header(path: str | Path) -> tuple[tuple[int, int], int]:
@@ -204,7 +215,8 @@ def _checked(array: np.ndarray) -> Pixels:
     if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
         raise ImageError(
             f"expected an RGB array, uint8 (height, width, 3), got {array.dtype} {array.shape}. "
-            "Grey: np.stack([grey] * 3, -1); floats from 0 to 1: (255 * image).astype(np.uint8)."
+            "Grey: np.stack([grey] * 3, -1); floats from 0 to 1: (255 * image).astype(np.uint8); "
+            "with transparency: image[..., :3]; channels first: image.transpose(1, 2, 0)."
         )
     if 0 in array.shape:
         raise ImageError(f"expected at least one pixel, got an array of shape {array.shape}.")
