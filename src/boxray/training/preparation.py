@@ -23,12 +23,7 @@ from boxray.training.arithmetic import precision_of
 from boxray.training.forecast import costs_of
 from boxray.training.memory import bytes_per_picture, portions_for
 from boxray.training.pictures import box_sizes, free_memory_bytes
-from boxray.training.settings import (
-    TrainSettings,
-    default_batch,
-    default_epochs,
-    resolve,
-)
+from boxray.training.settings import TrainSettings, default_batch, default_epochs, resolve
 from boxray.training.transfer import IMAGENET, Start, read_start
 
 OnPicture: TypeAlias = Callable[[int, int], None]
@@ -116,35 +111,35 @@ def prepare(
         derived["start_seal"] = start.model.sha256
     if settings.minutes is None:
         derived["epochs"] = round(default_epochs(len(train.samples)), 2)
-    return _estimated(settings, recipe, start, read, derived)
+    expected = _expected(settings, recipe, train, val, derived)
+    return Prepared(recipe, start, train, val, read, *expected)
 
 
-def _estimated(
+def _expected(
     settings: TrainSettings,
     recipe: Recipe,
-    start: Start | None,
-    read: tuple[Dataset, Dataset],
+    train: Dataset,
+    val: Dataset,
     derived: dict[str, Any],
-) -> Prepared:
-    """Add what memory and time allow, and the expected time."""
-    train, val = map(_labelled, read)
-    needed = bytes_per_picture(recipe)
-    derived["accumulate"] = portions_for(derived["batch"], needed, free_memory_bytes())
-    values = resolve(settings, derived).values
+) -> tuple[Resolved, float, float, bool]:
+    """The settings with what memory and time allow; the times, as `Prepared` has them."""
+    portions = portions_for(derived["batch"], bytes_per_picture(recipe), free_memory_bytes())
+    known = {**derived, "accumulate": portions}
+    values = resolve(settings, known).values
     apart = 0 < values["workers"] <= _processors() - values["threads"]
     costs = costs_of(recipe, values, train, val, apart=apart)
-    if settings.minutes is not None:
-        training_s = settings.minutes * 60
-    else:
-        training_s = costs.training_s(recipe, values, len(train.samples))
     val_s, closing_s = costs.validation_s(len(val.samples)), costs.closing_s(len(val.samples))
-    affordable = int(training_s * VALIDATION_SHARE / val_s)
-    derived["validations"] = min(MOST_VALIDATIONS, max(1, affordable))
-    resolved = resolve(settings, derived)
-    expected_s = training_s
     if settings.minutes is None:
-        expected_s += (resolved.values["validations"] - 1) * val_s + closing_s
-    return Prepared(recipe, start, train, val, read, resolved, expected_s, closing_s, costs.busy)
+        training_s = costs.training_s(recipe, values, len(train.samples))
+    else:
+        training_s = settings.minutes * 60
+    affordable = int(training_s * VALIDATION_SHARE / val_s)
+    known["validations"] = min(MOST_VALIDATIONS, max(1, affordable))
+    resolved = resolve(settings, known)
+    if settings.minutes is not None:  # the budget holds all of it
+        return resolved, training_s, closing_s, costs.busy
+    between_s = (resolved.values["validations"] - 1) * val_s
+    return resolved, training_s + between_s + closing_s, closing_s, costs.busy
 
 
 def read_data(
