@@ -8,7 +8,7 @@ import pytest
 from boxray import explain
 from boxray.explain.misses import verdicts
 from boxray.explain.target import targets_of
-from boxray.verbs import explain_page
+from boxray.verbs import explain_page, explain_tables
 from contracts.families import CLASSES, FAMILIES, IMAGE, two
 from page.browser import chromium
 
@@ -64,6 +64,7 @@ def test_clicking_a_box_shows_the_numbers_of_python(browser, tmp_path):
         click(shown, (x0 + x1) / 2, (y0 + y1) / 2)
         text = shown.locator("#answer").inner_text()
         assert f"{life.label} {life.score:.4f}" in text
+        assert explain_tables.where(life.origins[0].where) in text
         for value in life.origins[0].raw.values():
             assert f"{value:.4f}" in text
         for step in life.origins[0].steps:

@@ -12,6 +12,7 @@ from boxray.cli import run
 from boxray.explain import Hiding
 from boxray.verbs import explain_tables
 from boxray.verbs.explain import Question, explain_image
+from boxray.verbs.explain_tables import where
 from boxray.verbs.running import Running
 
 
@@ -73,6 +74,14 @@ def test_the_tree_says_the_numbers_of_the_document(photo, model, capsys):
     assert f"{told['score']:.4f}" in text
     assert told["origins"][0]["steps"][0]["formula"] in text
     assert "passed score_threshold" in text
+
+
+def test_a_reader_is_told_which_number_is_the_column_and_which_the_width():
+    grid = {"level": 2, "stride": 32, "cell": [4, 5], "prior": [125.08, 211.8]}
+    assert "level 2; stride 32; cell in column 4, row 5; prior 125.1 x 211.8" == where(grid)
+    window = {"level": 0, "window": [64, 32], "step": [3, 0]}
+    assert "level 0; window 64 x 32; step 3 across, 0 down" == where(window)
+    assert "proposal 7" == where({"proposal": 7})
 
 
 def test_a_drawing_is_put_where_it_is_asked_for(photo, model, tmp_path):

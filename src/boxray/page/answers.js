@@ -3,9 +3,18 @@
 const number = (value, digits = 4) => value.toFixed(digits);
 const edgesText = (box) => box.map((edge) => edge.toFixed(1)).join(", ");
 
+// Pairs of numbers, which of them is which.
+const SAID = {
+  cell: (column, row) => `cell in column ${column}, row ${row}`,
+  step: (across, down) => `step ${across} across, ${down} down`,
+  prior: (width, height) => `prior ${width} x ${height}`,
+  window: (width, height) => `window ${width} x ${height}`,
+};
+
 function whereText(where) {
-  const shown = (value) => [value].flat().map((one) => (typeof one === "number" ? +one.toPrecision(4) : one)).join(", ");
-  return Object.entries(where).map(([name, value]) => `${name} ${shown(value)}`).join("; ");
+  const numbers = (value) => [value].flat().map((one) => (typeof one === "number" ? +one.toPrecision(4) : one));
+  const said = ([name, value]) => (SAID[name] ? SAID[name](...numbers(value)) : `${name} ${numbers(value).join(", ")}`);
+  return Object.entries(where).map(said).join("; ");
 }
 
 // A candidate as a button: pointing at it shows it, choosing it tells of it.
@@ -209,7 +218,7 @@ function turnButton(view, thresholds) {
 function changesPart(view, heading, answer, canTurn) {
   if (!answer) return [];
   const changes = ["score_threshold", "iou_threshold", "pair"].map((name) => answer[name]).filter(Boolean);
-  if (!changes.length) return [part(heading, make("p", "", "nothing: no threshold helps."))];
+  if (!changes.length) return [part(heading, make("p", "", "nothing: no score_threshold and no iou_threshold helps."))];
   changes.sort((a, b) => a.size - b.size);
   return [part(heading, ...changes.map((change) => adviceLine(view, change, canTurn)))];
 }

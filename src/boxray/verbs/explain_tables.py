@@ -18,6 +18,12 @@ from boxray.verbs.explain import ExplainReport
 from boxray.verbs.terminal import shown
 
 MOST_BEATEN = 5
+_SAID = {  # pairs of numbers, which of them is which; answers.js says the same
+    "cell": "cell in column {}, row {}",
+    "step": "step {} across, {} down",
+    "prior": "prior {} x {}",
+    "window": "window {} x {}",
+}
 
 
 def explanation(report: ExplainReport) -> list[RenderableType]:
@@ -132,7 +138,7 @@ def _verdict(verdict: Verdict) -> Tree:
 def _counterfactual(answer: Counterfactual, outcome: str) -> Tree:
     changes = [c for c in (answer.score_threshold, answer.iou_threshold, answer.pair) if c]
     if not changes:
-        return Tree("no threshold helps")
+        return Tree("no score_threshold and no iou_threshold helps")
     tree = Tree(outcome)
     for change in sorted(changes, key=lambda one: one.size):
         others = f"{change.appears} more shown, {change.vanishes} fewer"
@@ -170,7 +176,8 @@ def where(place: Mapping[str, object]) -> str:
     parts = []
     for name, value in place.items():
         numbers = value if isinstance(value, list | tuple) else [value]
-        parts.append(f"{name} " + ", ".join(f"{number:.4g}" for number in numbers))
+        texts = [f"{one:.4g}" for one in numbers]
+        parts.append(_SAID[name].format(*texts) if name in _SAID else f"{name} {', '.join(texts)}")
     return "; ".join(parts)
 
 
