@@ -237,6 +237,13 @@ def test_flipping_happens_half_of_the_time_and_mirrors_about_the_canvas():
     assert 70 < flips < 130  # 100 ± 4 standard deviations of 7
 
 
+def test_nothing_is_mirrored_where_that_would_change_names():
+    one = picture(size_hw=(64, 96), box=(10, 5, 30, 25))
+    for seed in range(20):
+        seen = flip_and_colour(one, replace(NUMBERS, mirror=0.0), np.random.default_rng(seed))
+        assert [10, 5, 30, 25] == seen.boxes[0].tolist()
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_colours_change_as_torchvision_changes_them(change):
     brightness, contrast, saturation = change

@@ -43,7 +43,8 @@ class Augmentation:
     each of the four pictures of a mosaic; squeeze: largest change of the aspect ratio;
     colour: largest relative change of brightness, contrast and saturation;
     visible: a truth cut below this share of its area is ignored. mixup_share: canvases on which
-    two pictures are seen through each other; erasing: objects of which a part is hidden.
+    two pictures are seen through each other; erasing: objects of which a part is hidden; mirror:
+    canvases of which left and right are swapped.
     """
 
     zoom: tuple[float, float]
@@ -54,6 +55,7 @@ class Augmentation:
     visible: float
     mixup_share: float = 0.0
     erasing: float = 0.0
+    mirror: float = 0.5
 
 
 class Placed(NamedTuple):
@@ -163,8 +165,8 @@ def erase(canvas: Picture, share: float, random: np.random.Generator) -> None:
 def flip_and_colour(
     picture: Picture, numbers: Augmentation, random: np.random.Generator
 ) -> Picture:
-    """Left and right swapped half of the time; brightness, contrast and saturation changed."""
-    flipped = random.random() < 0.5
+    """Left and right swapped in a share of them; brightness, contrast and saturation changed."""
+    flipped = random.random() < numbers.mirror
     brightness, contrast, saturation = 1 + numbers.colour * random.uniform(-1, 1, size=3)
     image = _coloured(Image.fromarray(picture.image), brightness, contrast, saturation)
     if not flipped:

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import numpy as np
 import torch
 
 from boxray import data, recipes
@@ -20,8 +19,10 @@ from boxray.networks.backbones import freeze, frozen_stages
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.training.allocator import keep_freed_memory
 from boxray.training.arithmetic import precision_of
+from boxray.training.fitting import canvas_of, fitted, size_for
 from boxray.training.forecast import costs_of
 from boxray.training.memory import bytes_per_picture, portions_for
+from boxray.training.mirroring import changing_places
 from boxray.training.pictures import box_sizes, free_memory_bytes
 from boxray.training.settings import TrainSettings, default_batch, default_epochs, resolve
 from boxray.training.transfer import IMAGENET, Start, read_start
@@ -29,8 +30,6 @@ from boxray.training.transfer import IMAGENET, Start, read_start
 OnPicture: TypeAlias = Callable[[int, int], None]
 
 DEFAULT_START = "default"  # the shipped detector
-COARSEST = 32  # pixels; the sides of every canvas are multiples of it
-NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
 MOST_VALIDATIONS = 12
 VALIDATION_SHARE = 0.1  # of the training's time
 
@@ -82,10 +81,11 @@ def prepare(
     read = read_data(settings, on_picture)
     train, val = map(_labelled, read)
     chosen = blueprint(settings.recipe)
-    size = settings.size or chosen.size
+    size = settings.size or size_for(train, chosen.size)
     canvas_hw = canvas_of(train, size)
     priors = chosen.priors(box_sizes(train, canvas_hw))
-    recipe = chosen.build(len(train.classes), priors, canvas_hw)
+    sides = changing_places(train, canvas_hw)
+    recipe = fitted(chosen.build(len(train.classes), priors, canvas_hw), train, sides)
     if settings.freeze is not None:
         freeze(recipe.network, settings.freeze)
     wanted = settings.start or (DEFAULT_START if settings.recipe == recipes.DEFAULT else IMAGENET)
@@ -94,6 +94,8 @@ def prepare(
         "start": wanted,
         "classes_found": list(train.classes),
         "priors": priors,
+        "changing_places": sides,
+        "max_detections": recipe.thresholds.max_detections,
         "images": len(train.samples),
         "fingerprint": train.fingerprint(),
         "split": train.split,
@@ -201,19 +203,6 @@ def _split_of(folder: Path, manner: data.Manner, wanted: str | None, usual: tupl
         f"{folder} has no split {' or '.join(usual)}; it has {', '.join(there) or 'none'}. "
         "Say which to use: --split NAME --val-split NAME."
     )
-
-
-def canvas_of(dataset: Dataset, size: int) -> tuple[int, int]:
-    """The smallest canvas, of long side `size`, that shows nearly all pictures at their best.
-
-    Pictures of one shape (a camera's 4:3, say) need no square: the grey that letterboxing would
-    add costs time and says nothing. Sides are multiples of 32.
-    """
-    heights, widths = np.array([sample.size_hw for sample in dataset.samples], np.float64).T
-    long_side = np.maximum(heights, widths)
-    needed = [np.quantile(side / long_side, NEARLY_ALL) * size for side in (heights, widths)]
-    height, width = (int(np.ceil(side / COARSEST) * COARSEST) for side in needed)
-    return height, width
 
 
 def class_counts(dataset: Dataset) -> dict[str, int]:

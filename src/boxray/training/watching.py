@@ -17,6 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from boxray.recipes.recipe import blueprint
+from boxray.training.fitting import told
 from boxray.training.preparation import Prepared, class_counts
 from boxray.training.schedule import Clock
 
@@ -106,6 +108,8 @@ class Watcher:
             self.say(f"  read: {report.summary()}")
             for line in report.class_lines():
                 self.say(f"  {line}")
+        for line in told(prepared.resolved, blueprint(values["recipe"]).size):
+            self.say(f"  {line}")
         length = (
             f"{values['minutes']:g} minutes"
             if values["minutes"] is not None
