@@ -125,6 +125,7 @@ def test_with_pixels_a_heat_map_and_its_numbers_are_written(photo, model, tmp_pa
     ("arguments", "said"),
     [
         (["--box", "999"], "no detection 999"),
+        (["--score-threshold", "1"], "Lower the score_threshold, 1 now, or ask why nothing is at"),
         (["--at", "5"], "two numbers"),
         (["--at", "nan,5"], "two numbers"),
         (["--at", "500,5"], "outside the image"),

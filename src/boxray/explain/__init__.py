@@ -55,9 +55,14 @@ def target_at(decision: Decision, x: float, y: float) -> Target:
 
 def _place(decision: Decision, number: int) -> int:
     count = len(decision.places)
+    if not count:
+        least = decision.thresholds.score_threshold
+        raise SettingError(
+            "nothing was detected, so there is no box to explain. Lower the score_threshold, "
+            f"{least:g} now, or ask why nothing is at a place: --at X,Y, in Python `explain_at`."
+        )
     if not 0 <= number < count:
-        known = f"0 to {count - 1}" if count else "none: nothing was detected"
-        raise SettingError(f"there is no detection {number}; expected one of {known}.")
+        raise SettingError(f"there is no detection {number}; expected one of 0 to {count - 1}.")
     return int(decision.places[number])
 
 
