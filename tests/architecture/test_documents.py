@@ -3,12 +3,17 @@
 An example that cannot run here says so, and why, behind the language: ```python not-run: it trains.
 """
 
+import contextlib
 import re
 import shutil
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import boxray
 from architecture.source import DEFAULT_MODEL, NO_DEFAULT_MODEL, ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -75,3 +80,28 @@ def test_every_decision_has_its_five_parts():
     }
     assert missing
     assert {} == {name: parts for name, parts in missing.items() if parts}
+
+
+def test_the_glossary_names_what_is_in_the_code():
+    rows = re.findall(
+        r"^\| [^|]+ \| .* \| ([^|]+) \|$",
+        (ROOT / "docs" / "glossary.md").read_text("utf-8"),
+        re.MULTILINE,
+    )
+    names = [name for row in rows for name in re.findall(r"`([\w.]+)`", row) if "." in name]
+    in_modules = [name for name in names if find_spec(f"boxray.{name.split('.')[0]}")]
+    assert len(in_modules) > 40
+    assert [] == [name for name in in_modules if not named(name.split("."))]
+
+
+def named(parts: list[str], within: object = boxray) -> bool:
+    """Whether this is a module, or what one of them holds, down to the fields of a record."""
+    if not parts:
+        return True
+    first, rest = parts[0], parts[1:]
+    if first in getattr(within, "__dataclass_fields__", ()):
+        return not rest
+    if not hasattr(within, first) and isinstance(within, ModuleType):
+        with contextlib.suppress(ModuleNotFoundError):
+            import_module(f"{within.__name__}.{first}")
+    return hasattr(within, first) and named(rest, getattr(within, first))
