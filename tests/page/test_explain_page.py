@@ -261,3 +261,17 @@ def test_nothing_is_wider_than_the_window(browser, tmp_path, width, scheme):
     shown.goto((tmp_path / "page.html").as_uri())
     shown.locator("#detections button").first.click()
     assert width >= shown.evaluate("document.documentElement.scrollWidth")
+
+
+def test_an_answer_is_in_sight_wherever_it_was_asked_for(browser, tmp_path):
+    decision, targets = asked(0)
+    shown, complaints = opened(browser, tmp_path, decision, targets)
+    shown.set_viewport_size({"width": 1000, "height": 420})
+    for button in ("#detections button", "#truths button"):
+        shown.evaluate("scrollTo(0, document.body.scrollHeight)")
+        shown.locator(button).last.evaluate("button => button.click()")  # no scrolling back to it
+        assert shown.evaluate("scrollY") > 100
+        box = shown.locator("#answer h2").bounding_box()
+        assert box["y"] >= 0
+        assert box["y"] + box["height"] <= 420
+    assert [] == complaints

@@ -50,6 +50,7 @@ function showAnswer() {
   const { asked, decision } = state;
   const parts = answerTo(asked, decision);
   at("answer").replaceChildren(...parts);
+  at("answer").scrollTop = 0;
   at("provenance").replaceChildren(...provenanceOf(asked));
 }
 
