@@ -55,6 +55,19 @@ def test_a_crowd_is_shown_whole(recipe):
     assert replace(recipe.thresholds, max_detections=300, limit_before=3000) == many.thresholds
 
 
+def test_few_pictures_are_soon_shown_as_in_use(recipe):
+    few = one_picture((100, 100), 5)
+    many = replace(few, samples=few.samples * 501)
+    soon, usual = fitted(recipe, few, None).optimisation, fitted(recipe, many, None).optimisation
+    assert recipe.optimisation == usual
+    assert 0.6 == soon.mosaic_until
+    assert ((0.0, 0.6), (0.35, 0.8), (0.6, 1.0)) == soon.sizes
+    # nothing comes later than the recipe has it
+    early = replace(recipe.optimisation, mosaic_until=0.0, sizes=((0.0, 1.0),))
+    again = fitted(replace(recipe, optimisation=early), few, None).optimisation
+    assert early == again
+
+
 def test_nothing_is_mirrored_where_two_classes_would_change_places(recipe):
     dataset = one_picture((100, 100), 5)
     assert 0.5 == fitted(recipe, dataset, None).augmentation.mirror

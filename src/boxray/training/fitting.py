@@ -1,4 +1,4 @@
-"""What of a recipe is fitted to the data: the canvas, mirroring, how many objects are shown."""
+"""What of a recipe is fitted to the data: canvas, mirror, schedule, how many objects are shown."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 
 from boxray.data import Dataset
 from boxray.ledger import Resolved
-from boxray.recipes.recipe import Recipe
+from boxray.recipes.recipe import Optimisation, Recipe
 from boxray.training.pictures import box_sizes
 
 COARSEST = 32  # pixels; the sides of every canvas are multiples of it
 NEARLY_ALL = 0.95  # of the pictures fit the canvas without being shrunk further
 SMALL = 16  # pixels: an object of this side covers two cells of the finest grid
 LARGEST = 640  # pixels, of the canvas's long side, however small the objects are
+FEW = 500  # pictures
+PLAIN_FROM = 0.6  # of a training on few: from then on pictures are shown as in use
 ROOM = 1.5  # as many detections as objects in the fullest picture, and half as many again
 ENTERING = 10  # candidates that enter suppression, for each detection that may remain
 
@@ -51,10 +53,13 @@ def canvas_of(dataset: Dataset, size: int) -> tuple[int, int]:
 def fitted(recipe: Recipe, dataset: Dataset, sides: tuple[str, str] | None) -> Recipe:
     """The recipe without a mirror where that would change names, and showing all of a crowd.
 
-    sides: two classes that change places in a mirror, if any do.
+    sides: two classes that change places in a mirror, if any do. Few pictures make a training of
+    few steps, and a fifth of these is too little to get used to whole pictures at full size.
     """
     if sides is not None:
         recipe = replace(recipe, augmentation=replace(recipe.augmentation, mirror=0.0))
+    if len(dataset.samples) <= FEW:
+        recipe = replace(recipe, optimisation=_sooner_plain(recipe.optimisation))
     usual = recipe.thresholds
     fullest = max(len(sample.truths) for sample in dataset.samples)
     shown = int(np.ceil(fullest * ROOM / 100) * 100)
@@ -63,6 +68,13 @@ def fitted(recipe: Recipe, dataset: Dataset, sides: tuple[str, str] | None) -> R
     entering = usual.limit_before and max(usual.limit_before, shown * ENTERING)
     thresholds = replace(usual, max_detections=shown, limit_before=entering)
     return replace(recipe, thresholds=thresholds)
+
+
+def _sooner_plain(numbers: Optimisation) -> Optimisation:
+    """Without mosaics and on the full canvas from `PLAIN_FROM` on, if not before."""
+    *smaller, (start, side) = numbers.sizes
+    sizes = (*smaller, (min(start, PLAIN_FROM), side))
+    return replace(numbers, sizes=sizes, mosaic_until=min(numbers.mosaic_until, PLAIN_FROM))
 
 
 def told(resolved: Resolved, usual: int) -> Iterator[str]:

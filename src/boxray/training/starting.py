@@ -12,6 +12,7 @@ import torch
 from boxray.errors import SettingError
 from boxray.ledger import REPORT, SETTINGS, Resolved, read_resolved
 from boxray.training import checkpoints
+from boxray.training.fitting import FEW
 from boxray.training.ignored import refuse_ignored
 from boxray.training.listeners import Listener, opened
 from boxray.training.loop import Training, TrainResult, run_to_the_end
@@ -25,9 +26,8 @@ from boxray.training.transfer import start_from
 from boxray.training.validation import validate
 from boxray.training.watching import Signals, Watcher
 
-FEW = 500  # pictures; thousands taught the shipped model more at ten times this rate
 FOUND = 0.25  # AP50 from which a model knows what it is to learn; docs/experiments.md, 2026-11-29
-GENTLER = 0.1  # of the usual learning rate, then
+GENTLER = 0.1  # of the usual rate, then; thousands taught the shipped model more at all of it
 LOOKED_AT = 64  # pictures, to find that out
 
 
