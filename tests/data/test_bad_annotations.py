@@ -222,7 +222,7 @@ def test_a_doctype_is_refused_in_every_encoding(tmp_path, encoding):
 
 
 def test_a_file_of_results_is_named_as_such(tmp_path, shared):
-    with pytest.raises(FormatError, match="file of results"):
+    with pytest.raises(FormatError, match=r"file of results.*Give the annotations"):
         read_coco(tmp_path, "top_level_results_list")
 
 

@@ -110,7 +110,7 @@ class TestTheTable:
 
     def test_a_table_of_results_is_named_as_such(self, tmp_path):
         write(tmp_path, header="ImageID,LabelName,Score,XMin,XMax,YMin,YMax")
-        with pytest.raises(FormatError, match="file of results"):
+        with pytest.raises(FormatError, match=r"file of results.*Give the annotations"):
             read(tmp_path)
 
 

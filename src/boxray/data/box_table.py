@@ -131,7 +131,7 @@ def _columns(header: Sequence[str], path: Path) -> dict[str, int]:
     if "Score" in names:
         raise FormatError(
             f"{path} has a column Score: it is a file of results (detections). "
-            "Give it as a model, not as data."
+            "Give the annotations that it answers."
         )
     return {name: position for position, name in enumerate(names)}
 

@@ -59,7 +59,7 @@ def load(path: Path) -> Document:
     if isinstance(found, list):
         hint = ""
         if found and isinstance(found[0], dict) and "score" in found[0]:
-            hint = " This is a file of results (detections): give it as a model, not as data."
+            hint = " This is a file of results (detections). Give the annotations that it answers."
         raise FormatError(f"{path} holds a list, expected an object with 'images'.{hint}")
     for key in ("images", "categories"):
         if not isinstance(found, dict) or not isinstance(found.get(key), list):

@@ -23,7 +23,7 @@ def notes_of(account: Report) -> tuple[str, ...]:
         account.summary(),
         *account.class_lines(),
         *remarks,
-        *([f"and {more} more remarks"] if more else []),
+        *([f"and {more} more"] if more else []),
     )
 
 
