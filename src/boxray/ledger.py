@@ -23,7 +23,7 @@ import boxray
 from boxray.errors import FormatError
 
 SETTINGS, METRICS, PROVENANCE = "settings.json", "metrics.jsonl", "provenance.json"
-MODEL, REPORT = "model.onnx", "report.html"
+MODEL, REPORT, SPLIT = "model.onnx", "report.html", "split.json"
 PACKAGES = ("torch", "torchvision", "timm", "lightning-fabric", "onnx", "numpy", "pillow")
 STATES = ("done", "stopped", "unfinished")
 
@@ -55,6 +55,16 @@ class Resolved:
             for name, value in self.values.items()
         }
         return json.dumps({"schema": "boxray.settings/1", "settings": document}, indent=1) + "\n"
+
+
+def learned_from(run: Path) -> set[Path]:
+    """The pictures that a run learned from; none where it does not say, or is no run."""
+    try:
+        names = json.loads((run / SPLIT).read_text(encoding="utf-8"))["train"]
+        roots = [Path(root).resolve() for root in read_resolved(run / SETTINGS).values["data"]]
+        return {(root / name).resolve() for root in roots for name in names}
+    except (OSError, ValueError, KeyError, TypeError, FormatError):
+        return set()
 
 
 def read_resolved(path: Path) -> Resolved:

@@ -46,6 +46,22 @@ def voc(folder, names=("cat", "person", "cat"), split="val"):
     return folder
 
 
+def test_a_run_that_is_judged_on_what_it_learned_from_says_so(tmp_path):
+    folder, trained = voc(tmp_path / "data"), tmp_path / "run"
+    trained.mkdir()
+    tiny_model.write(trained).rename(trained / "model.onnx")
+    asked = Running(model=trained, threads=1)
+    assert not [note for note in evaluate(asked, folder).notes if "learned from" in note]
+    settings = {"settings": {"data": {"value": [str(folder)], "origin": "user"}}}
+    (trained / "settings.json").write_text(json.dumps(settings))
+    learned = {"train": ["JPEGImages/0.jpg", "JPEGImages/2.jpg"], "val": ["JPEGImages/1.jpg"]}
+    (trained / "split.json").write_text(json.dumps(learned))
+    (note,) = [note for note in evaluate(asked, folder).notes if "learned from" in note]
+    assert f"warning: {trained} learned from 2 of these 3 pictures" in note
+    same_names = voc(tmp_path / "other")
+    assert not [note for note in evaluate(asked, same_names).notes if "learned from" in note]
+
+
 @pytest.mark.parametrize("protocol", ["coco", "voc"])
 def test_the_document_has_the_numbers_and_what_they_are_of(running, tmp_path, protocol):
     told = []

@@ -13,9 +13,9 @@ from typing import Any
 
 from boxray.errors import OutputError, SettingError
 from boxray.files import write_atomically
-from boxray.ledger import METRICS, PROVENANCE, SETTINGS, rows_of, this_session, with_session
+from boxray.ledger import METRICS, PROVENANCE, SETTINGS, SPLIT, rows_of, this_session, with_session
 
-SPLIT, CURVES, LOCK = "split.json", "curves.png", ".lock"
+CURVES, LOCK = "curves.png", ".lock"
 HALF_WRITTEN = ".*.tmp"  # the neighbours of boxray.files.write_atomically
 
 

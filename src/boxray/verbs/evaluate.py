@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from boxray import bundle, data, explain
+from boxray import bundle, data, explain, ledger
 from boxray.data.classes import ClassMap, read_class_file
 from boxray.detectors import OneStage, TwoStage
 from boxray.evaluation import Evaluation
@@ -109,7 +109,19 @@ def evaluate(
         display_threshold=detector.thresholds.score_threshold,
         waterfall=fallen,
         page=html,
-        notes=notes_of(dataset.report),
+        notes=(*notes_of(dataset.report), *_learned_from(Path(running.model), dataset)),
+    )
+
+
+def _learned_from(run: Path, dataset: data.Dataset) -> tuple[str, ...]:
+    """What is to be said where a run is judged on pictures of its own training."""
+    learned = ledger.learned_from(run)
+    count = sum(sample.path.resolve() in learned for sample in dataset.samples)
+    if not count:
+        return ()
+    return (
+        f"warning: {run} learned from {count} of these {len(dataset)} pictures: "
+        "what it says of them tells little about new ones",
     )
 
 
