@@ -1,6 +1,7 @@
 """`models` says what a file says; `export` writes it elsewhere, once it is checked."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 import tiny_model
 from boxray import bundle, from_classifier
+from boxray.cli import run
 from boxray.errors import ModelError, OutputError, SettingError
 from boxray.verbs.export import Judged, Stated, export
 from boxray.verbs.models import model, models, to_dict
@@ -27,6 +29,13 @@ def test_a_file_is_described_with_its_size_and_all_its_metadata(tmp_path):
     written = tiny_model.document()
     for field in ("name", "classes", "canvas_hw", "thresholds", "metrics", "recipe", "licence"):
         assert written[field] == entry[field]
+
+
+def test_the_list_says_on_what_a_model_was_validated(capsys):
+    run(["models"])
+    words = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"val AP50 0\.\d+ of voc07 and coco_val2017_subset", words)
+    assert "AP50 on voc07 0." in words
 
 
 def test_an_exported_model_is_the_same_file(tmp_path):

@@ -64,8 +64,9 @@ def listings(models: Sequence[Listing]) -> RenderableType:
     for listing in models:
         model = listing.model
         height, width = listing.input_hw
-        numbers = ", ".join(
-            f"{name} {value:.3f}"
+        learned_from = " and ".join(model.training_data)
+        numbers = ", ".join(  # "val" is part of what it learned from
+            f"{name} {value:.3f}" + (f" of {learned_from}" if name.startswith("val ") else "")
             for name, value in model.metrics.items()
             if isinstance(value, float)
         )
