@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from boxray import ledger
 from boxray.errors import FormatError, SettingError
@@ -112,3 +113,22 @@ def test_this_session_knows_its_versions_and_code():
     assert {"python", "boxray", "numpy"} <= found.versions.keys()
     assert 12 == len(found.source)
     assert found.commit is None or 40 == len(found.commit)
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (None, ""),
+        (False, "no"),
+        (0.002, "0.002"),
+        (["cat", "dog"], "cat, dog"),
+        ([[[8.25, 10.5]], 3], "((8.25, 10.5)), 3"),
+    ],
+)
+def test_a_setting_is_shown_as_people_write_it(tmp_path, value, said):
+    run = write(tmp_path / "a", {"cache": value})
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(runs_show(run).tables()[1])
+    (line,) = (line for line in captured.get().splitlines() if line.strip().startswith("cache"))
+    assert ["cache", *said.split(), "derived"] == line.split()

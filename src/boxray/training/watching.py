@@ -111,14 +111,15 @@ class Watcher:
         for line in told(prepared.resolved, blueprint(values["recipe"]).size):
             self.say(f"  {line}")
         length = (
-            f"{values['minutes']:g} minutes"
+            _counted(values["minutes"], "minute")
             if values["minutes"] is not None
-            else f"{values['epochs']:g} epochs, {clock.total_steps} steps"
+            else f"{_counted(values['epochs'], 'epoch')}, {_counted(clock.total_steps, 'step')}"
         )
         others = ", if other programs stay as busy as now" if prepared.busy else ""
+        threads = _counted(values["threads"], "thread")
         self.say(
-            f"  {length} of {values['batch']} images at {values['size']} px, "
-            f"{values['threads']} threads; expected to end at {end}, in {span(left_s)}{others}."
+            f"  {length} of {values['batch']} images at {values['size']} px, {threads}; "
+            f"expected to end at {end}, in {span(left_s)}{others}."
         )
 
     def __enter__(self) -> Watcher:
@@ -178,6 +179,10 @@ def span(seconds: float) -> str:
     if seconds < 3600:
         return f"{seconds // 60} min {seconds % 60:02d} s"
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def _counted(number: float, noun: str) -> str:
+    return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
 def terminal() -> Console:

@@ -155,5 +155,20 @@ def _minute(moment: str | None) -> str:
 
 def _said(value: object) -> str:
     """A value as a table shows it."""
-    text = "" if value is None else str(value)
+    text = _plain(value)
     return shown(text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…")
+
+
+def _plain(value: object) -> str:
+    """A value of JSON as people write it."""
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return f"{value:g}"
+        case list():
+            inside = [f"({_plain(one)})" if isinstance(one, list) else _plain(one) for one in value]
+            return ", ".join(inside)
+    return str(value)
