@@ -151,7 +151,7 @@ def test_from_annotated_pictures_to_a_model_that_can_be_judged(tmp_path, capfd):
 
 
 @pytest.mark.parametrize(
-    ("output", "said"), [("data/inside", "inside the data"), ("other", "something else")]
+    ("output", "said"), [("data/inside", "which is only read"), ("other", "something else")]
 )
 def test_a_run_is_written_where_it_does_no_harm(tmp_path, capfd, output, said):
     synthetic.make(tmp_path / "data", images=4, seed=0)

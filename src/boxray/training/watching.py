@@ -181,7 +181,7 @@ def span(seconds: float) -> str:
     return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
-def _counted(number: float, noun: str) -> str:
+def _counted(number: int | float, noun: str) -> str:
     return f"{number:g} {noun}{'' if number == 1 else 's'}"
 
 
