@@ -10,10 +10,13 @@ import pytest
 
 from boxray.data import Dataset
 from boxray.data.report import Report
+from boxray.data.synthetic import make
 from boxray.ledger import Resolved
 from boxray.recipes.recipe import Recipe, blueprint
 from boxray.records import Sample, Truths
+from boxray.training import TrainSettings
 from boxray.training.fitting import fitted, size_for, told
+from boxray.training.preparation import prepare
 
 
 def one_picture(size_hw: tuple[int, int], side: float, count: int = 1) -> Dataset:
@@ -75,7 +78,7 @@ def test_nothing_is_mirrored_where_two_classes_would_change_places(recipe):
 
 
 def test_what_was_fitted_is_told_in_words():
-    usual = {"size": 352, "changing_places": None, "max_detections": 100}
+    usual = {"size": 352, "changing_places": None}
     fit = {"size": 544, "changing_places": ["left", "right"], "max_detections": 300}
     origins = {"size": "derived"}
     assert [] == list(told(Resolved(usual, origins), 352))
@@ -84,3 +87,13 @@ def test_what_was_fitted_is_told_in_words():
     assert "'left' and 'right' would change places" in mirror
     assert "up to 300" in crowd
     assert 2 == len(list(told(Resolved(fit, {"size": "user"}), 352)))
+
+
+def test_a_recipe_that_shows_many_says_nothing_of_crowds(tmp_path):
+    data = make(tmp_path / "data", images=4, seed=0)
+    settings = TrainSettings(
+        data=(data,), output=tmp_path / "run", recipe="retinanet-lite0", epochs=1.0, threads=1
+    )
+    prepared = prepare(settings, None)
+    assert 300 == prepared.recipe.thresholds.max_detections
+    assert not any("crowded" in line for line in told(prepared.resolved, 10_000))

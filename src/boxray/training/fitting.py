@@ -88,5 +88,5 @@ def told(resolved: Resolved, usual: int) -> Iterator[str]:
     if values.get("changing_places"):
         first, second = values["changing_places"]
         yield f"no picture is mirrored: '{first}' and '{second}' would change places"
-    if values.get("max_detections", 0) > 100:
+    if "max_detections" in values:
         yield f"crowded pictures: up to {values['max_detections']} objects are shown in each"

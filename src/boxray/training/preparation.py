@@ -85,7 +85,8 @@ def prepare(
     canvas_hw = canvas_of(train, size)
     priors = chosen.priors(box_sizes(train, canvas_hw))
     sides = changing_places(train, canvas_hw)
-    recipe = fitted(chosen.build(len(train.classes), priors, canvas_hw), train, sides)
+    usual = chosen.build(len(train.classes), priors, canvas_hw)
+    recipe = fitted(usual, train, sides)
     if settings.freeze is not None:
         freeze(recipe.network, settings.freeze)
     wanted = settings.start or (DEFAULT_START if settings.recipe == recipes.DEFAULT else IMAGENET)
@@ -95,7 +96,6 @@ def prepare(
         "classes_found": list(train.classes),
         "priors": priors,
         "changing_places": sides,
-        "max_detections": recipe.thresholds.max_detections,
         "images": len(train.samples),
         "fingerprint": train.fingerprint(),
         "split": train.split,
@@ -111,6 +111,8 @@ def prepare(
     }
     if start is not None:
         derived["start_seal"] = start.model.sha256
+    if recipe.thresholds != usual.thresholds:
+        derived["max_detections"] = recipe.thresholds.max_detections
     if settings.minutes is None:
         derived["epochs"] = round(default_epochs(len(train.samples)), 2)
     expected = _expected(settings, recipe, train, val, derived)
